@@ -1,0 +1,3 @@
+//! chronyc
+
+fn main() {}

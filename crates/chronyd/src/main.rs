@@ -1,0 +1,3 @@
+//! chronyd
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! From samples to a steered clock.
+pub mod time;

@@ -1,0 +1,1 @@
+//! NTP on the wire.
