@@ -1,1 +1,3 @@
 //! NTP on the wire.
+pub mod leap;
+pub use leap::LeapIndicator;
