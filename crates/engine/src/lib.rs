@@ -1,1 +1,2 @@
 //! The daemon's brain without I/O.
+pub mod random;
