@@ -141,9 +141,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Request {
             return Request::Version;
         }
     }
-    let program = arguments
-        .first()
-        .map_or_else(|| "chronyd".into(), |name| name.to_string_lossy().into_owned());
+    let program = arguments.first().map_or_else(
+        || "chronyd".into(),
+        |name| name.to_string_lossy().into_owned(),
+    );
     let stop_at_directive = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut parser = lexopt::Parser::from_args(arguments.into_iter().skip(1));
     let mut parsed = Arguments::new(program.clone());
@@ -289,7 +290,11 @@ mod tests {
     }
 
     fn request(line: &str) -> Request {
-        parse(std::iter::once("chronyd").chain(line.split_whitespace()).map(OsString::from))
+        parse(
+            std::iter::once("chronyd")
+                .chain(line.split_whitespace())
+                .map(OsString::from),
+        )
     }
 
     #[test]
