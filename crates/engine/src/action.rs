@@ -114,8 +114,6 @@ pub enum Action {
         /// Restriction to one family.
         family: Option<Family>,
     },
-    /// Read the resolver's configuration again before the next name.
-    ReloadResolver,
     /// Replace a file.
     Save {
         /// Which file.
