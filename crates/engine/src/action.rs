@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::event::Socket;
 use crate::names::{Family, QueryId};
-use crate::registry::SourceId;
+use crate::ids::SourceId;
 
 /// Longest NTP packet that is sent, with room for the NTP-over-PTP prefix.
 pub const PACKET_MAX: usize = 1140 + 56;

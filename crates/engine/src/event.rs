@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use discipline::time::{MonotonicTime, RawTime};
 
-use crate::registry::SourceId;
+use crate::ids::SourceId;
 
 /// Both clocks, read once when the event loop wakes up (event time).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,2 +1,6 @@
-//! The daemon's brain without I/O.
+//! The daemon's brain without I/O: events in, actions out.
+pub mod action;
+pub mod event;
+pub mod ids;
+pub mod names;
 pub mod random;

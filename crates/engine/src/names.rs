@@ -3,7 +3,7 @@
 //! Names are resolved one at a time by somebody else (the daemon's helper thread, or the
 //! simulator). This room keeps the order of the queries, the rounds over everything that
 //! has no address yet, and the rate limits of replacement and refresh. What an answer
-//! does to the sources is decided in [`crate::registry`].
+//! does to the sources is decided in the registry.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use discipline::time::MonotonicTime;
 
 use crate::random::RandomSource;
-use crate::registry::{PoolId, SourceId};
+use crate::ids::{PoolId, SourceId};
 
 /// Longest random pause between accepted replacement requests, seconds.
 const REPLACEMENT_PAUSE_MAX_S: f64 = 7.0 * 512.0;

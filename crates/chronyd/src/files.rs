@@ -1,0 +1,257 @@
+//! Files that the daemon keeps: saved state, directories and the pidfile (system chapter,
+//! sections 2.3, 4.4 and 4.5).
+//!
+//! State is never left half written: a file is written under another name in the same
+//! directory, synchronised where that matters, and renamed.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::path::{Component, Path, PathBuf};
+
+use crate::measurement_logs::os_text;
+
+/// Mode of created parents of a configured directory.
+const PARENT_MODE: u32 = 0o755;
+
+/// Mode bits that the directory of the command socket may have.
+const SOCKET_DIRECTORY_MODE: u32 = 0o770;
+
+/// Owner of what the daemon creates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+}
+
+/// Replaces a file by new contents: `<path>.tmp` is written, flushed to the disk and
+/// renamed. The error is the text of a message.
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let written = create_new(&temporary, mode).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()
+    });
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(format!(
+            "Could not open {} : {}",
+            temporary.display(),
+            os_text(&error)
+        ));
+    }
+    std::fs::rename(&temporary, path).map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        format!(
+            "Could not replace {} with {} : {}",
+            path.display(),
+            temporary.display(),
+            os_text(&error)
+        )
+    })
+}
+
+/// Creates a file that did not exist; one of that name (or a symbolic link) is removed
+/// first and never followed.
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+}
+
+/// Creates a directory with its missing parents. Existing ones are left alone; a directory
+/// that cannot be given its owner is removed again. The error is the text of a message.
+pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), String> {
+    let mut current = PathBuf::new();
+    let components: Vec<Component<'_>> = path.components().collect();
+    for (index, component) in components.iter().enumerate() {
+        current.push(component);
+        match std::fs::metadata(&current) {
+            Ok(metadata) if metadata.is_dir() => continue,
+            Ok(_) => return Err(format!("{} is not directory", current.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(format!(
+                    "Could not access {} : {}",
+                    current.display(),
+                    os_text(&error)
+                ));
+            }
+        }
+        let is_last = index + 1 == components.len();
+        let mode = if is_last { mode } else { PARENT_MODE };
+        DirBuilder::new()
+            .mode(mode)
+            .create(&current)
+            .map_err(|error| {
+                format!(
+                    "Could not create directory {} : {}",
+                    current.display(),
+                    os_text(&error)
+                )
+            })?;
+        if is_last && let Err(error) = chown(&current, Some(owner.uid), Some(owner.gid)) {
+            let _ = std::fs::remove_dir(&current);
+            return Err(format!(
+                "Could not change ownership of {} : {}",
+                current.display(),
+                os_text(&error)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the directory of the Unix command socket, whose permissions are what protects
+/// the daemon from other users. The error is the text of a message.
+pub fn check_socket_directory(path: &Path, owner: Owner) -> Result<(), String> {
+    let name = path.display();
+    let metadata = std::fs::symlink_metadata(path)
+        .map_err(|error| format!("Could not access {name} : {}", os_text(&error)))?;
+    if !metadata.is_dir() {
+        return Err(format!("{name} is not directory"));
+    }
+    if metadata.mode() & 0o777 & !SOCKET_DIRECTORY_MODE != 0 {
+        return Err(format!("Wrong permissions on {name}"));
+    }
+    if metadata.uid() != owner.uid {
+        return Err(format!("Wrong owner of {name} (UID != {})", owner.uid));
+    }
+    if metadata.gid() != owner.gid {
+        return Err(format!("Wrong owner of {name} (GID != {})", owner.gid));
+    }
+    Ok(())
+}
+
+/// The process that a pidfile names, if it is alive.
+pub fn running_process(pidfile: &Path) -> Option<i32> {
+    let mut text = String::new();
+    File::open(pidfile)
+        .ok()?
+        .take(64)
+        .read_to_string(&mut text)
+        .ok()?;
+    let number: String = text
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_digit())
+        .collect();
+    let pid: i32 = number.parse().ok()?;
+    nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid)))
+        .is_ok()
+        .then_some(pid)
+}
+
+/// Writes the pidfile. The error is the text of a message.
+pub fn write_pidfile(path: &Path) -> Result<(), String> {
+    create_new(path, 0o644)
+        .and_then(|mut file| writeln!(file, "{}", std::process::id()))
+        .map_err(|error| format!("Could not open {} : {}", path.display(), os_text(&error)))
+}
+
+/// Removes a file, if it exists. The error is the text of a message.
+pub fn remove(path: &Path) -> Result<(), String> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
+            "Could not remove {} : {}",
+            path.display(),
+            os_text(&error)
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn me() -> Owner {
+        Owner {
+            uid: nix::unistd::getuid().as_raw(),
+            gid: nix::unistd::getgid().as_raw(),
+        }
+    }
+
+    #[test]
+    fn replaced_files_are_whole_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drift");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "untouched").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("drift.tmp")).unwrap();
+        replace(&path, b"one\n", 0o644).unwrap();
+        replace(&path, b"two\n", 0o644).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two\n");
+        assert_eq!(std::fs::read(&other).unwrap(), b"untouched");
+        assert!(!folder.path().join("drift.tmp").exists());
+    }
+
+    #[test]
+    fn failures_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/drift");
+        let error = replace(&path, b"x", 0o644).unwrap_err();
+        let start = format!("Could not open {}.tmp : No such file", path.display());
+        assert!(error.starts_with(&start), "{error}");
+        let path = folder.path().join("directory");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("full"), "").unwrap();
+        let error = replace(&path, b"x", 0o644).unwrap_err();
+        assert!(error.starts_with("Could not replace "), "{error}");
+        assert!(!folder.path().join("directory.tmp").exists());
+    }
+
+    #[test]
+    fn directories_are_created_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        create_directory(&path, 0o770, me()).unwrap();
+        create_directory(&path, 0o700, me()).unwrap();
+        check_socket_directory(&path, me()).unwrap();
+        let wrong = Owner {
+            uid: me().uid + 1,
+            ..me()
+        };
+        let error = check_socket_directory(&path, wrong).unwrap_err();
+        assert_eq!(
+            error,
+            format!("Wrong owner of {} (UID != {})", path.display(), wrong.uid)
+        );
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        let error = check_socket_directory(&path, me()).unwrap_err();
+        assert_eq!(error, format!("Wrong permissions on {}", path.display()));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let error = check_socket_directory(&link, me()).unwrap_err();
+        assert_eq!(error, format!("{} is not directory", link.display()));
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let error = create_directory(&folder.path().join("file/x"), 0o700, me()).unwrap_err();
+        assert!(error.ends_with("/file is not directory"), "{error}");
+    }
+
+    #[test]
+    fn pidfiles_of_live_processes_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        assert_eq!(running_process(&path), None);
+        write_pidfile(&path).unwrap();
+        assert_eq!(running_process(&path), Some(std::process::id() as i32));
+        std::fs::write(&path, "not a number\n").unwrap();
+        assert_eq!(running_process(&path), None);
+        std::fs::write(&path, "2147483647\n").unwrap();
+        assert_eq!(running_process(&path), None);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+    }
+}
