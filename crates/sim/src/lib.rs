@@ -1,1 +1,5 @@
-//! The simulator.
+//! A deterministic network and clock simulator that runs engines against each other.
+
+pub mod clock;
+pub mod link;
+pub mod random;
