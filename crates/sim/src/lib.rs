@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod link;
+pub mod optimal;
 pub mod random;
