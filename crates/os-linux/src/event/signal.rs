@@ -1,0 +1,159 @@
+//! Signals as input of the loop: the handler writes the signal's number to a pipe.
+//!
+//! A signal between a check and the wait is thus never lost, which a flag alone cannot
+//! promise (system chapter, section 2.5).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::pipe::{pipe, read, write_byte};
+use crate::error::CallError;
+use crate::socket::set_non_blocking;
+
+/// The pipe's writing end, −1 before [`Signals::install`]. Global because a handler has
+/// no other way to it.
+static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
+
+/// Handled signals of the process, to be watched for [`super::Interest::READ`].
+///
+/// There is one per process; the handlers stay for its life.
+#[derive(Debug)]
+pub struct Signals {
+    read: OwnedFd,
+    /// Kept open as long as handlers may write to it.
+    _write: OwnedFd,
+}
+
+impl Signals {
+    /// Has the given signals delivered through the pipe from now on, with `SA_RESTART`.
+    ///
+    /// # Errors
+    ///
+    /// `sigaction(<n>) failed` or `pipe() failed`; `EALREADY` while another value lives.
+    pub fn install(signals: &[i32]) -> Result<Self, CallError> {
+        let (read, write) = pipe().map_err(|error| CallError::new("pipe", error))?;
+        for end in [&read, &write] {
+            set_non_blocking(end.as_fd()).map_err(|error| CallError::new("fcntl", error))?;
+        }
+        let number = write.as_raw_fd();
+        SIGNAL_PIPE
+            .compare_exchange(-1, number, Ordering::AcqRel, Ordering::Acquire)
+            .map_err(|_| {
+                CallError::new("sigaction", io::Error::from_raw_os_error(libc::EALREADY))
+            })?;
+        let installed = Self {
+            read,
+            _write: write,
+        };
+        for &signal in signals {
+            let handler = forward as extern "C" fn(libc::c_int);
+            set_action(signal, handler as libc::sighandler_t)?;
+        }
+        Ok(installed)
+    }
+
+    /// The next signal that has arrived, if any.
+    pub fn take(&self) -> Option<i32> {
+        let mut byte = [0];
+        match read(self.read.as_fd(), &mut byte) {
+            Ok(1) => Some(byte[0].into()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // The handlers stay; without a pipe they do nothing.
+        SIGNAL_PIPE.store(-1, Ordering::Release);
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+}
+
+/// Has SIGPIPE ignored, so that writing to a closed connection is an error and not the
+/// end of the process.
+///
+/// # Errors
+///
+/// `sigaction(13) failed`.
+pub fn ignore_broken_pipe() -> Result<(), CallError> {
+    set_action(libc::SIGPIPE, libc::SIG_IGN)
+}
+
+/// Gives signals their default action again, for a helper process.
+///
+/// # Errors
+///
+/// `sigaction(<n>) failed`.
+pub fn restore_default(signals: &[i32]) -> Result<(), CallError> {
+    signals
+        .iter()
+        .try_for_each(|&signal| set_action(signal, libc::SIG_DFL))
+}
+
+fn set_action(signal: i32, handler: libc::sighandler_t) -> Result<(), CallError> {
+    // SAFETY: sigaction consists of integers and an optional function, for which zero is
+    // a value: an empty mask and no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: `action` is whole; the handler is SIG_IGN, SIG_DFL or `forward`, which does
+    // only what is allowed in a handler; no old action is asked for.
+    if unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } < 0 {
+        return Err(CallError::last(format!("sigaction({signal})")));
+    }
+    Ok(())
+}
+
+/// The handler: an atomic load, a write, and errno as it was, all of which are safe in a
+/// signal handler.
+extern "C" fn forward(signal: libc::c_int) {
+    // SAFETY: the C library's errno of this thread always exists.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    let descriptor = SIGNAL_PIPE.load(Ordering::Acquire);
+    if descriptor >= 0 {
+        // Signal numbers are below 65. A full pipe holds thousands of signals already.
+        let _ = write_byte(descriptor, signal as u8);
+    }
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Interest, PollSet, Timeout};
+
+    #[test]
+    fn signals_arrive_through_the_pipe() {
+        let signals = Signals::install(&[libc::SIGUSR1, libc::SIGUSR2]).expect("install");
+        assert!(Signals::install(&[]).is_err(), "only one at a time");
+        let mut set = PollSet::default();
+        let slot = set.add(signals.as_fd(), Interest::READ);
+        assert_eq!(set.wait(Timeout::NOW).expect("wait"), 0);
+        assert_eq!(signals.take(), None);
+        for signal in [libc::SIGUSR1, libc::SIGUSR2] {
+            // SAFETY: raising a signal that has a handler.
+            assert_eq!(unsafe { libc::raise(signal) }, 0);
+        }
+        set.wait(Timeout::NEVER).expect("wait");
+        assert!(set.readiness(slot).readable());
+        assert_eq!(signals.take(), Some(libc::SIGUSR1));
+        assert_eq!(signals.take(), Some(libc::SIGUSR2));
+        assert_eq!(signals.take(), None);
+        ignore_broken_pipe().expect("ignore");
+        // SAFETY: raising an ignored signal.
+        assert_eq!(unsafe { libc::raise(libc::SIGPIPE) }, 0);
+        let error = restore_default(&[libc::SIGKILL]).expect_err("refused");
+        assert_eq!(error.to_string(), "sigaction(9) failed : Invalid argument");
+        restore_default(&[libc::SIGUSR1, libc::SIGUSR2]).expect("restore");
+    }
+}
