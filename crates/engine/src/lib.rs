@@ -1,5 +1,6 @@
 //! The daemon's brain without I/O: events in, actions out.
 pub mod action;
+pub mod association;
 pub mod event;
 pub mod ids;
 pub mod names;

@@ -1,0 +1,1 @@
+//! Authentication with a symmetric key (ntp chapter, section 3.2).
