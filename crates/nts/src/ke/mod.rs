@@ -1,0 +1,2 @@
+//! Key establishment (NTS-KE).
+pub mod record;

@@ -1,0 +1,5 @@
+//! Server.
+pub mod cookie;
+pub mod key_file;
+pub mod key_ring;
+pub mod keys;
