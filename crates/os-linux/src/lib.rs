@@ -5,6 +5,8 @@
 pub mod clock;
 mod error;
 pub mod event;
+pub mod hardware;
+pub mod process;
 pub mod socket;
 
 pub use error::{CallError, error_text};

@@ -6,9 +6,9 @@
 //! ```no_run
 //! use std::os::fd::AsFd;
 //! use os_linux::clock::raw_time;
-//! use os_linux::event::{Interest, PollSet, Signals, Timeout};
+//! use os_linux::event::{Interest, PollSet, SIGTERM, Signals, Timeout};
 //!
-//! let signals = Signals::install(&[libc::SIGTERM])?;
+//! let signals = Signals::install(&[SIGTERM])?;
 //! let mut set = PollSet::default();
 //! let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
 //! let deadline = raw_time().plus(1.0);
@@ -24,13 +24,17 @@
 //!     if set.readiness(socket_slot).readable() { /* packets */ }
 //!     if raw_time() >= deadline { /* timers */ }
 //! }
-//! # Ok::<(), std::io::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod pipe;
 mod poll;
 mod signal;
 
+pub(crate) use pipe::pipe;
 pub use pipe::{WakeReceiver, Waker, wake_pipe};
 pub use poll::{Interest, PollSet, Readiness, Timeout};
 pub use signal::{Signals, ignore_broken_pipe, restore_default};
+
+/// Signal numbers, so that users of this crate need no libc.
+pub use libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};

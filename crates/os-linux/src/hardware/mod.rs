@@ -1,0 +1,3 @@
+//! Hardware clocks.
+
+pub(crate) mod ioctl;
