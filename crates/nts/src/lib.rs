@@ -1,5 +1,7 @@
 //! Network Time Security.
 pub mod aead;
+pub mod client;
+pub mod fields;
 mod hex;
 pub mod ke;
 pub mod random;

@@ -3,3 +3,4 @@ pub mod cookie;
 pub mod key_file;
 pub mod key_ring;
 pub mod keys;
+pub mod packet;

@@ -1,0 +1,2 @@
+//! Client.
+pub mod packet;
