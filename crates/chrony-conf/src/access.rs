@@ -141,12 +141,10 @@ fn subnet(text: &str, resolve: &mut dyn FnMut(&str) -> Option<IpAddr>) -> Option
     }
 }
 
-/// A prefix: the whole rest of the word, decimal, not negative; taken modulo 2³².
+/// A prefix: the whole rest of the word, decimal, not negative when taken modulo 2³².
 fn prefix_length(text: &str) -> Option<u32> {
-    match numbers::wrapped_unsigned_prefix(text)? {
-        (value, length) if length == text.len() && !text.starts_with('-') => Some(value),
-        _ => None,
-    }
+    let (value, length) = numbers::wrapped_integer_prefix(text)?;
+    u32::try_from(value).ok().filter(|_| length == text.len())
 }
 
 enum ShortForm {

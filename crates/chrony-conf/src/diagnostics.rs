@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::lexer::Word;
+use crate::suggest;
+
 /// Severity of a message, as the log knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -236,6 +239,40 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// A fault in the line `source`; `name` is the directive's word as typed.
+    pub fn new(fault: Fault, name: Word<'_>, source: &str, location: &Location) -> Self {
+        let (start, length) = match fault.start {
+            Some(start) => (start, fault.length),
+            None => (name.start, name.text.len()),
+        };
+        let word = source
+            .get(start..start.saturating_add(length))
+            .unwrap_or("");
+        Self {
+            text: fault.reason.text(name.text, location),
+            suggestion: suggest::nearest(word, &fault.candidates),
+            reason: fault.reason,
+            location: Some(location.clone()),
+            source: source.to_owned(),
+            start,
+            length,
+            expected: fault.expected,
+        }
+    }
+
+    /// An error that belongs to no line: the configuration file itself cannot be read.
+    pub fn without_line(reason: Reason) -> Self {
+        Self {
+            text: reason.text("", &Location::default()),
+            reason,
+            location: None,
+            source: String::new(),
+            start: 0,
+            length: 0,
+            expected: None,
+            suggestion: None,
+        }
+    }
     /// Column of the offending word: characters from 1.
     pub fn column(&self) -> usize {
         self.source

@@ -18,11 +18,10 @@ pub fn is_pattern(text: &str) -> bool {
 pub fn expand(pattern: &str, reader: &dyn Reader) -> Result<Vec<PathBuf>, SearchError> {
     let bytes = text::to_bytes(pattern);
     let mut found: Vec<Vec<u8>> = vec![Vec::new()];
-    let mut components = bytes.split_inclusive(|byte| *byte == b'/').peekable();
-    while let Some(component) = components.next() {
+    let mut searched = false;
+    for component in bytes.split_inclusive(|byte| *byte == b'/') {
         let name = component.strip_suffix(b"/").unwrap_or(component);
         let separator = component.get(name.len()..).unwrap_or(&[]);
-        let last = components.peek().is_none();
         let mut next = Vec::new();
         for prefix in found {
             let names = if has_wildcard(name) {
@@ -35,8 +34,9 @@ pub fn expand(pattern: &str, reader: &dyn Reader) -> Result<Vec<PathBuf>, Search
             }
         }
         found = next;
-        // Only a literal last component can name something that does not exist.
-        if last && !has_wildcard(name) {
+        searched |= has_wildcard(name);
+        // Before the first wildcard a directory must exist, after it what is missing is no match.
+        if searched && !has_wildcard(name) {
             found.retain(|path| exists(path, reader));
         }
     }
@@ -81,8 +81,8 @@ fn matching_names(
     };
     let names = match reader.list(&path) {
         Ok(names) => names,
-        // What is no directory, or is not there, matches nothing; the rest is an error.
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        // What is no directory matches nothing; anything else is an error.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(Vec::new()),
         Err(_) => return Err(SearchError),
     };
     Ok(names
@@ -90,11 +90,6 @@ fn matching_names(
         .map(|name| path_bytes(name))
         .filter(|name| matches(pattern, name))
         .collect())
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn path_bytes(path: &Path) -> Vec<u8> {

@@ -12,7 +12,7 @@
 //! # Other files
 //!
 //! Files that directives name have rooms of their own: [`source_files`] (`*.sources`),
-//! [`keys`], [`leap_list`], [`drift`], [`temperature`]. [`start`] has the checks that are made
+//! [`keys`], [`leap_list`] and [`leap_zone`], [`drift`], [`temperature`]. [`start`] has the checks that are made
 //! at start, not while parsing.
 //!
 //! # Limits
@@ -25,9 +25,15 @@ pub mod arguments;
 pub mod clock;
 pub mod config;
 pub mod diagnostics;
+pub mod drift;
 pub mod files;
 pub mod glob;
 pub mod hwtimestamp;
+pub mod keys;
+pub mod leap;
+pub mod leap_list;
+pub mod leap_table;
+pub mod leap_zone;
 pub mod lexer;
 pub mod limits;
 pub mod load;
@@ -39,9 +45,13 @@ pub mod numbers;
 pub mod options;
 pub mod print;
 pub mod refclock;
+pub mod render;
+pub mod source_files;
 pub mod sources;
+pub mod start;
 pub mod suggest;
 pub mod table;
+pub mod temperature;
 pub mod text;
 
 pub use config::Config;

@@ -13,7 +13,7 @@ use crate::lexer::{self, LINE_LENGTH_MAX, Word};
 use crate::options::Options;
 use crate::sources::AddressFamily;
 use crate::table::{self, Directive, LoaderDirective, Parser};
-use crate::{access, clock, glob, not_yet, suggest, text};
+use crate::{access, clock, glob, not_yet, text};
 
 /// Most nested files.
 const INCLUDE_LEVEL_MAX: usize = 10;
@@ -155,24 +155,14 @@ impl<'a> Loader<'a> {
     }
 
     fn refuse_file(&mut self, reason: Reason, origin: Option<(&Current<'_>, Word<'_>)>) {
-        match origin {
+        let diagnostic = match origin {
             Some((current, word)) => {
-                self.refuse(current, "", Fault::at(reason, word.start, word.text.len()));
+                let fault = Fault::at(reason, word.start, word.text.len());
+                Diagnostic::new(fault, word, current.text, current.location)
             }
-            None => {
-                let text = reason.text("", &Location::default());
-                self.loaded.diagnostics.push(Diagnostic {
-                    reason,
-                    text,
-                    location: None,
-                    source: String::new(),
-                    start: 0,
-                    length: 0,
-                    expected: None,
-                    suggestion: None,
-                });
-            }
-        }
+            None => Diagnostic::without_line(reason),
+        };
+        self.loaded.diagnostics.push(diagnostic);
     }
 
     fn line(&mut self, text: &str, location: &Location, too_long: bool) {
@@ -180,7 +170,7 @@ impl<'a> Loader<'a> {
         if too_long {
             let fault = Fault::at(Reason::TooLong, 0, text.len())
                 .expecting(format!("a line can have {LINE_LENGTH_MAX} bytes"));
-            return self.refuse(&current, "", fault);
+            return self.refuse(&current, Word { text: "", start: 0 }, fault);
         }
         let words = lexer::words(text);
         let Some((name, rest)) = words.split_first() else {
@@ -194,32 +184,14 @@ impl<'a> Loader<'a> {
             Some(directive) => self.directive(directive, &current, *name, rest),
             None => Err(Fault::new(Reason::InvalidDirective).among(table::names())),
         };
-        if let Err(mut fault) = result {
-            if fault.start.is_none() {
-                fault = Fault {
-                    start: Some(name.start),
-                    length: name.text.len(),
-                    ..fault
-                };
-            }
-            self.refuse(&current, name.text, fault);
+        if let Err(fault) = result {
+            self.refuse(&current, *name, fault);
         }
     }
 
-    fn refuse(&mut self, current: &Current<'_>, name: &str, fault: Fault) {
-        let start = fault.start.unwrap_or(0);
-        let word = current.text.get(start..start + fault.length).unwrap_or("");
-        let text = fault.reason.text(name, current.location);
-        self.loaded.diagnostics.push(Diagnostic {
-            text,
-            reason: fault.reason,
-            location: Some(current.location.clone()),
-            suggestion: suggest::nearest(word, &fault.candidates),
-            source: current.text.to_owned(),
-            start,
-            length: fault.length,
-            expected: fault.expected,
-        });
+    fn refuse(&mut self, current: &Current<'_>, name: Word<'_>, fault: Fault) {
+        let diagnostic = Diagnostic::new(fault, name, current.text, current.location);
+        self.loaded.diagnostics.push(diagnostic);
     }
 
     fn directive(
