@@ -186,12 +186,17 @@ fn clamp_poll(poll: i32, below: i8) -> i32 {
 
 /// `maxdelay` within its limits; NaN gives 0.
 pub(super) fn clamp_max_delay(value_s: f64) -> f64 {
-    value_s.max(0.0).min(MAX_MAXDELAY_S)
+    limited(value_s, MAX_MAXDELAY_S)
 }
 
 /// `maxdelayratio` or `maxdelaydevratio` within its limits; NaN gives 0.
 pub(super) fn clamp_max_delay_ratio(value: f64) -> f64 {
-    value.max(0.0).min(MAX_MAXDELAYRATIO)
+    limited(value, MAX_MAXDELAYRATIO)
+}
+
+/// 0 … `largest`; `clamp` would keep NaN.
+fn limited(value: f64, largest: f64) -> f64 {
+    if value > 0.0 { value.min(largest) } else { 0.0 }
 }
 
 /// `minstratum` within its limits.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use discipline::journal::Journal;
 use discipline::samples::SourceStatistics;
 use discipline::time::CookedTime;
-use ntp_wire::LeapIndicator;
+use ntp_wire::{LeapIndicator, NtpTimestamp};
 
 use super::authentication::Authenticator;
 use super::schedule::TransmissionSchedule;
@@ -31,8 +31,6 @@ pub struct OwnReference {
     /// Own root dispersion, grown to now, seconds.
     pub root_dispersion_s: f64,
 }
-
-pub use super::timestamp::NtpTimestamp;
 
 /// The own monotonic scale of field F323 (ntp chapter, section 6.8).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,8 +151,6 @@ pub struct Arrival {
     pub socket: SocketKind,
     /// The address it was sent to, when known.
     pub local_address: Option<IpAddr>,
-    /// The reference ID of that address (ntp chapter, section 2), when known.
-    pub local_reference_id: Option<u32>,
     /// When.
     pub timestamp: LocalTimestamp,
 }

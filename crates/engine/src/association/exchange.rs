@@ -2,7 +2,9 @@
 
 use discipline::samples::ClockChange;
 
-use super::context::{LocalTimestamp, NtpTimestamp};
+use ntp_wire::NtpTimestamp;
+
+use super::context::LocalTimestamp;
 
 /// Largest magnitude of a monotonic correction, seconds (ntp chapter, section 11.3).
 const MAX_MONOTONIC_CORRECTION_S: f64 = 16.0;
@@ -114,7 +116,8 @@ impl Exchange {
         {
             return 0.0;
         }
-        let change_s = this.receive.since(last.receive) - receive.since(self.remote_receive);
+        let change_s = this.receive.since(last.receive).to_seconds()
+            - receive.since(self.remote_receive).to_seconds();
         if change_s.abs() > MAX_MONOTONIC_CORRECTION_S {
             0.0
         } else {

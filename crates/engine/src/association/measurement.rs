@@ -3,10 +3,12 @@
 use discipline::samples::Sample;
 use discipline::time::CookedTime;
 
-use super::context::{LocalTimestamp, NtpTimestamp};
+use ntp_wire::{NtpTimestamp, TimestampWindow};
+
+use super::context::LocalTimestamp;
 use super::exchange::Exchange;
-use super::message::ReceivedMessage;
-use super::timestamp::TimestampWindow;
+use super::message::Response;
+use super::timestamp::to_time;
 
 /// The largest frequency uncertainty of a source that is used, s/s (ntp chapter, section
 /// 12).
@@ -64,7 +66,7 @@ struct Timestamps {
 /// Evaluates a response. `monotonic_change_s`: correction of the server's clock since the
 /// previous response. `None` when a local timestamp is missing.
 pub(super) fn measure(
-    message: &ReceivedMessage,
+    message: &Response,
     arrival: &LocalTimestamp,
     interleaved: bool,
     exchange: &Exchange,
@@ -76,7 +78,8 @@ pub(super) fn measure(
     } else {
         choose_basic(message, arrival, exchange, settings.window)?
     };
-    let precision_term_s = settings.precision_s + super::poll_interval_s(message.precision);
+    let precision_term_s =
+        settings.precision_s + super::poll_interval_s(message.header.precision_log2);
     let local_s = chosen.t4.time.since(chosen.t1.time);
     let remote_s = chosen.t3.since(chosen.t2);
     let mut delay_s = (local_s - remote_s).abs().max(precision_term_s);
@@ -111,13 +114,13 @@ pub(super) fn measure(
 }
 
 fn choose_basic(
-    message: &ReceivedMessage,
+    message: &Response,
     arrival: &LocalTimestamp,
     exchange: &Exchange,
     window: TimestampWindow,
 ) -> Option<Timestamps> {
-    let t2 = window.to_time(message.receive);
-    let t3 = window.to_time(message.transmit);
+    let t2 = to_time(window, message.header.receive);
+    let t3 = to_time(window, message.header.transmit);
     Some(Timestamps {
         t1: exchange.local_transmit?,
         t2,
@@ -132,17 +135,17 @@ fn choose_basic(
 }
 
 fn choose_interleaved(
-    message: &ReceivedMessage,
+    message: &Response,
     exchange: &Exchange,
     monotonic_change_s: f64,
     window: TimestampWindow,
 ) -> Option<Timestamps> {
     // Timestamps of the previous exchange are moved to the server's present scale.
-    let previous = |timestamp: NtpTimestamp| window.to_time(timestamp).minus(monotonic_change_s);
+    let previous = |timestamp: NtpTimestamp| to_time(window, timestamp).minus(monotonic_change_s);
     let latest = exchange.local_transmit?;
     let t4 = exchange.local_receive?;
     let previous_receive = previous(exchange.remote_receive);
-    let t3 = previous(message.transmit);
+    let t3 = previous(message.header.transmit);
     let response_time_s = t3.since(previous_receive);
     let pair = exchange.previous_local_transmit.filter(|transmit| {
         PREVIOUS_PAIR_RATIO * latest.time.since(t4.time) > t4.time.since(transmit.time)
@@ -161,7 +164,7 @@ fn choose_interleaved(
         },
         None => Timestamps {
             t1: latest,
-            t2: window.to_time(message.receive),
+            t2: to_time(window, message.header.receive),
             t3,
             t4,
             root_delay_s: message.root_delay_s.max(exchange.remote_root_delay_s),

@@ -13,7 +13,7 @@
 //!
 //! 1. [`schedule`] decides when to send, apart from other sources; `transmit` builds the
 //!    packet; [`authentication`] protects it.
-//! 2. `response` takes the answer: [`message`] reads it, [`verdict`] tests it,
+//! 2. `response` takes the answer: `message` reads it, [`verdict`] tests it,
 //!    `measurement` makes a sample of the four timestamps, `exchange` keeps what the next
 //!    one needs (interleaved mode), [`poll`] adapts the interval.
 //! 3. The sample goes, through the optional filter, into the source's
@@ -28,29 +28,30 @@ mod control;
 mod exchange;
 mod filter;
 mod measurement;
-pub mod message;
+mod message;
 pub mod mode;
 pub mod poll;
 pub mod report;
 mod response;
 pub mod schedule;
-mod symmetric;
 mod timestamp;
 mod transmit;
 pub mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
 use discipline::samples::{ClockChange, QuantileEstimator, Reachability};
 use discipline::time::MonotonicTime;
 
-pub use authentication::{AuthenticationFailed, Authenticator, MessageBuffer, NoAuthentication};
+pub use authentication::{AuthenticationFailed, Authenticator, NoAuthentication, SymmetricKey};
 pub use config::{AssociationConfig, AssociationMode, AuthenticationKind, Connectivity};
 pub use context::{
     Arrival, Context, Disposition, LocalState, LocalTimestamp, MonotonicScale, Outcome,
     OwnReference, SocketKind, SourceStatus, Transmission,
 };
-pub use message::ReceivedMessage;
 pub use mode::{Burst, OperatingMode};
 pub use report::{NtpDataReport, TrafficCounters};
 pub use schedule::{TimerKey, TransmissionClass, TransmissionSchedule};
@@ -81,9 +82,6 @@ const PEER_STRETCH: f64 = 1.1;
 /// Share of the interval after which a peer of equal stratum counts as late (ntp chapter,
 /// section 7).
 const PEER_LATE_RATIO: f64 = 0.6;
-/// Stratum of what is not synchronised.
-const UNSYNCHRONISED_STRATUM: u8 = 16;
-
 /// 2^`exponent` seconds, the exponent limited to ±31 (ntp chapter, section 2).
 pub fn poll_interval_s(exponent: i8) -> f64 {
     2f64.powi(i32::from(exponent.clamp(-MAX_EXPONENT, MAX_EXPONENT)))

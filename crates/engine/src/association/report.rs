@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 
 use discipline::time::CookedTime;
-use ntp_wire::LeapIndicator;
+use ntp_wire::{LeapIndicator, Mode, NtpTimestamp};
 
-use super::context::{Arrival, LocalTimestamp, NtpTimestamp};
+use super::context::{Arrival, LocalTimestamp};
 use super::exchange::Exchange;
 use super::measurement::Measurement;
-use super::message::ReceivedMessage;
+use super::message::Response;
 use super::verdict::TestResults;
 use crate::event::TimestampSource;
 
@@ -44,7 +44,7 @@ pub struct NtpDataReport {
     /// NTP version.
     pub version: u8,
     /// NTP mode.
-    pub mode: u8,
+    pub mode: Mode,
     /// Stratum as received.
     pub stratum: u8,
     /// Poll as received, log2 seconds.
@@ -79,7 +79,7 @@ pub struct NtpDataReport {
 
 impl NtpDataReport {
     pub(super) fn new(
-        message: &ReceivedMessage,
+        message: &Response,
         arrival: &Arrival,
         interleaved: bool,
         tests: &TestResults,
@@ -93,16 +93,16 @@ impl NtpDataReport {
         let received = measurement.map_or(arrival.timestamp, |measurement| measurement.received);
         Self {
             local_address: arrival.local_address,
-            leap: message.leap,
-            version: message.version,
-            mode: message.mode.0,
-            stratum: message.stratum,
-            poll: message.poll,
-            precision: message.precision,
+            leap: message.header.leap,
+            version: message.header.version,
+            mode: message.header.mode,
+            stratum: message.header.stratum,
+            poll: message.header.poll_log2,
+            precision: message.header.precision_log2,
             root_delay_s: message.root_delay_s,
             root_dispersion_s: message.root_dispersion_s,
-            reference_id: message.reference_id,
-            reference_time: message.reference_time,
+            reference_id: message.header.reference_id,
+            reference_time: message.header.reference_time,
             offset_s: sample.map_or(0.0, |sample| sample.offset_s),
             peer_delay_s: sample.map_or(0.0, |sample| sample.peer_delay_s),
             peer_dispersion_s: sample.map_or(0.0, |sample| sample.peer_dispersion_s),
@@ -118,7 +118,7 @@ impl NtpDataReport {
 /// What a line of `measurements.log` is made of.
 pub(super) struct MeasurementRow<'a> {
     pub(super) name: &'a str,
-    pub(super) message: &'a ReceivedMessage,
+    pub(super) message: &'a Response,
     pub(super) tests: &'a TestResults,
     pub(super) interleaved: bool,
     pub(super) measurement: Option<&'a Measurement>,
@@ -155,18 +155,18 @@ impl MeasurementRow<'_> {
             "{} {:<15} {} {:2} {tests}  {:2} {:2} {:4.2} {} {} {} {} {} {:08X} {}{} {} {}",
             date_and_time(time),
             self.name,
-            leap_character(message.leap),
-            message.stratum,
+            leap_character(message.header.leap),
+            message.header.stratum,
             self.poll,
-            message.poll,
+            message.header.poll_log2,
             self.score,
             exponent(offset_s),
             exponent(delay_s),
             exponent(dispersion_s),
             exponent(message.root_delay_s),
             exponent(message.root_dispersion_s),
-            message.reference_id,
-            message.mode.0,
+            message.header.reference_id,
+            message.header.mode.bits(),
             if self.interleaved { 'I' } else { 'B' },
             source_character(transmit_source),
             source_character(receive_source),

@@ -2,21 +2,20 @@
 //! 11, 13.1 and 15.4).
 
 use discipline::samples::{ClockChange, Sample};
-use ntp_wire::LeapIndicator;
+use ntp_wire::{
+    KISS_RATE, LeapIndicator, Mode, NtpTimestamp, Packet, STRATUM_UNSYNCHRONISED, TimestampWindow,
+};
 
 use super::config::AssociationMode;
-use super::context::{
-    Arrival, Context, Disposition, NtpTimestamp, Outcome, SocketKind, SourceStatus,
-};
+use super::context::{Arrival, Context, Disposition, Outcome, SocketKind, SourceStatus};
 use super::exchange::{InitialPacket, MonotonicReceive};
 use super::measurement::{Measurement, MeasurementSettings, measure};
-use super::message::{PacketMode, ReceivedMessage};
+use super::message::Response;
 use super::mode::OperatingMode;
 use super::poll::PollEvent;
 use super::report::NtpDataReport;
-use super::timestamp::TimestampWindow;
 use super::verdict::{Evidence, TestResults, packet_tests};
-use super::{Association, UNSYNCHRONISED_STRATUM, poll_interval_s};
+use super::{Association, poll_interval_s};
 use crate::event::TimestampSource;
 
 /// Largest accepted difference of timestamps of one packet, seconds (ntp chapter, section
@@ -25,14 +24,12 @@ pub(super) const MAX_TIMESTAMP_DIFFERENCE_S: f64 = 1.0;
 /// Polling intervals that a KoD RATE adds to the delay of the next request (ntp chapter,
 /// section 11.5).
 const KOD_RATE_INTERVALS: f64 = 4.0;
-/// Reference ID of KoD RATE, `RATE`.
-const KOD_RATE_ID: u32 = 0x5241_5445;
 
 /// A response put aside until its request's transmit timestamp comes (ntp chapter,
 /// section 15.4).
 #[derive(Debug)]
 pub(super) struct WaitingResponse {
-    message: ReceivedMessage,
+    message: Response,
     arrival: Arrival,
 }
 
@@ -62,26 +59,26 @@ impl Association {
         let mut outcome = Outcome::default();
         match super::message::peek_mode(payload) {
             None => return outcome,
-            Some(PacketMode::CLIENT) => {
+            Some(Mode::Client) => {
                 outcome.disposition = Disposition::Serve;
                 return outcome;
             }
             Some(_) => self.counters.received += 1,
         }
         self.count_receive_timestamp(arrival.timestamp.source);
-        let Some(message) = ReceivedMessage::parse(payload) else {
+        let Ok(packet) = Packet::parse(payload) else {
             return outcome;
         };
-        match (self.config.mode, message.mode) {
-            (AssociationMode::Client, PacketMode::SYMMETRIC_ACTIVE) => {
+        match (self.config.mode, packet.header.mode) {
+            (AssociationMode::Client, Mode::SymmetricActive) => {
                 outcome.disposition = Disposition::Serve;
             }
-            (AssociationMode::Client, PacketMode::SERVER)
-            | (
-                AssociationMode::SymmetricActive,
-                PacketMode::SYMMETRIC_ACTIVE | PacketMode::SYMMETRIC_PASSIVE,
-            ) if self.expects(arrival.socket) => {
-                let authentic = cx.authenticator.verify(payload, &message.authentication);
+            (AssociationMode::Client, Mode::Server)
+            | (AssociationMode::SymmetricActive, Mode::SymmetricActive | Mode::SymmetricPassive)
+                if self.expects(arrival.socket) =>
+            {
+                let authentic = cx.authenticator.verify(&packet);
+                let message = Response::new(&packet, &self.config);
                 self.evaluate_new(&message, authentic, arrival, cx, &mut outcome);
             }
             _ => {}
@@ -111,7 +108,7 @@ impl Association {
     /// Puts the response aside if a better transmit timestamp is expected, or evaluates it.
     fn evaluate_new(
         &mut self,
-        message: &ReceivedMessage,
+        message: &Response,
         authentic: bool,
         arrival: &Arrival,
         cx: &mut Context<'_>,
@@ -154,13 +151,12 @@ impl Association {
 
     fn evaluate(
         &mut self,
-        message: &ReceivedMessage,
+        message: &Response,
         authentic: bool,
         arrival: &Arrival,
         cx: &mut Context<'_>,
         outcome: &mut Outcome,
     ) {
-        let message = &self.with_extension_values(message);
         let (mut tests, interleaved) =
             packet_tests(message, authentic, &self.exchange, self.config.interleaved);
         let valid_packet = tests.valid();
@@ -171,7 +167,9 @@ impl Association {
             tests.timestamps = false;
         }
         let monotonic = self.monotonic_of(message);
-        let change_s = self.exchange.monotonic_change_s(message.receive, monotonic);
+        let change_s = self
+            .exchange
+            .monotonic_change_s(message.header.receive, monotonic);
         let measurement =
             self.measure_and_test(message, arrival, interleaved, change_s, &mut tests, cx);
         let verdict = Verdict {
@@ -190,23 +188,7 @@ impl Association {
         self.log_measurement(message, arrival, &verdict, cx);
     }
 
-    /// Root values of field F323 take the place of those of the header, if used.
-    fn with_extension_values(&self, message: &ReceivedMessage) -> ReceivedMessage {
-        let mut message = *message;
-        if !self.config.extension_monotonic_root {
-            message.monotonic_root = None;
-        }
-        if !self.config.extension_net_correction {
-            message.net_correction_s = None;
-        }
-        if let Some(field) = &message.monotonic_root {
-            message.root_delay_s = field.root_delay_s;
-            message.root_dispersion_s = field.root_dispersion_s;
-        }
-        message
-    }
-
-    fn monotonic_of(&self, message: &ReceivedMessage) -> Option<MonotonicReceive> {
+    fn monotonic_of(&self, message: &Response) -> Option<MonotonicReceive> {
         message
             .monotonic_root
             .as_ref()
@@ -219,7 +201,7 @@ impl Association {
     /// Makes the sample and tests A to D, if the response is synced.
     fn measure_and_test(
         &self,
-        message: &ReceivedMessage,
+        message: &Response,
         arrival: &Arrival,
         interleaved: bool,
         monotonic_change_s: f64,
@@ -254,7 +236,7 @@ impl Association {
             presend_pending: self.presend_pending > 0,
             delay_test_data: cx.statistics.delay_test_data(measurement.sample.time),
             quantile_limit_s: self.quantile.as_ref().map(|quantile| quantile.limit()),
-            local_reference_id: arrival.local_reference_id,
+            local_address: arrival.local_address,
         };
         tests.delay = evidence.delay();
         tests.delay_ratio = evidence.delay_ratio();
@@ -267,7 +249,7 @@ impl Association {
     /// remembers a peer's packet that starts the protocol.
     fn keeps_timestamps(
         &mut self,
-        message: &ReceivedMessage,
+        message: &Response,
         arrival: &Arrival,
         tests: &TestResults,
         valid_packet: bool,
@@ -277,7 +259,7 @@ impl Association {
         }
         let exchange = &mut self.exchange;
         if valid_packet {
-            let later = message.transmit.since(exchange.remote_transmit) > 0.0;
+            let later = message.header.transmit.is_after(exchange.remote_transmit);
             if !exchange.answered || later {
                 exchange.initial = None;
                 return true;
@@ -285,24 +267,24 @@ impl Association {
         }
         let later = exchange
             .initial
-            .is_none_or(|initial| message.transmit.since(initial.transmit) > 0.0);
+            .is_none_or(|initial| message.header.transmit.is_after(initial.transmit));
         if tests.duplicate
             && tests.authentication
-            && message.transmit != NtpTimestamp::ZERO
+            && message.header.transmit != NtpTimestamp::ZERO
             && later
         {
             exchange.initial = Some(InitialPacket {
-                transmit: message.transmit,
+                transmit: message.header.transmit,
                 arrival: arrival.timestamp,
             });
         }
         false
     }
 
-    fn keep_timestamps(&mut self, message: &ReceivedMessage, arrival: &Arrival, verdict: &Verdict) {
+    fn keep_timestamps(&mut self, message: &Response, arrival: &Arrival, verdict: &Verdict) {
         let exchange = &mut self.exchange;
-        exchange.remote_receive = message.receive;
-        exchange.remote_transmit = message.transmit;
+        exchange.remote_receive = message.header.receive;
+        exchange.remote_transmit = message.header.transmit;
         exchange.local_receive = Some(arrival.timestamp);
         exchange.synchronised = verdict.tests.synced();
         exchange.request_net_correction_s = message.net_correction_s.unwrap_or(0.0);
@@ -316,7 +298,7 @@ impl Association {
 
     fn handle_valid(
         &mut self,
-        message: &ReceivedMessage,
+        message: &Response,
         arrival: &Arrival,
         verdict: &Verdict,
         cx: &mut Context<'_>,
@@ -325,11 +307,11 @@ impl Association {
         let tests = &verdict.tests;
         self.counters.valid += 1;
         let exchange = &mut self.exchange;
-        exchange.remote_poll = message.poll;
-        exchange.remote_stratum = if message.stratum == 0 {
-            UNSYNCHRONISED_STRATUM
+        exchange.remote_poll = message.header.poll_log2;
+        exchange.remote_stratum = if message.header.stratum == 0 {
+            STRATUM_UNSYNCHRONISED
         } else {
-            message.stratum
+            message.header.stratum
         };
         exchange.remote_root_delay_s = message.root_delay_s;
         exchange.remote_root_dispersion_s = message.root_dispersion_s;
@@ -385,27 +367,27 @@ impl Association {
         self.plan_transmission(delay_s + kod_delay_s, cx);
     }
 
-    fn status_of(&self, message: &ReceivedMessage) -> SourceStatus {
+    fn status_of(&self, message: &Response) -> SourceStatus {
         let (stratum, reference_id) = if self.config.copy {
             (
-                message.stratum.saturating_sub(1),
-                Some(message.reference_id),
+                message.header.stratum.saturating_sub(1),
+                Some(message.header.reference_id),
             )
         } else {
-            (message.stratum, None)
+            (message.header.stratum, None)
         };
         SourceStatus {
             stratum: stratum.max(self.config.min_stratum),
-            leap: message.leap,
+            leap: message.header.leap,
             reference_id,
         }
     }
 
     /// KoD RATE (ntp chapter, section 11.5); the additional delay in seconds.
-    fn handle_kiss_of_death(&mut self, message: &ReceivedMessage, cx: &mut Context<'_>) -> f64 {
-        let is_rate = message.leap == LeapIndicator::Unsynchronised
-            && message.stratum == 0
-            && message.reference_id == KOD_RATE_ID;
+    fn handle_kiss_of_death(&mut self, message: &Response, cx: &mut Context<'_>) -> f64 {
+        let is_rate = message.header.leap == LeapIndicator::Unsynchronised
+            && message.header.stratum == 0
+            && message.header.reference_id == KISS_RATE;
         if !is_rate {
             return 0.0;
         }
@@ -460,7 +442,7 @@ impl Association {
 
     fn log_measurement(
         &self,
-        message: &ReceivedMessage,
+        message: &Response,
         arrival: &Arrival,
         verdict: &Verdict,
         cx: &mut Context<'_>,

@@ -1,16 +1,19 @@
 //! One transmission (ntp chapter, sections 5, 8.4 and 13).
 
 use discipline::time::CookedTime;
-use ntp_wire::LeapIndicator;
+use ntp_wire::{
+    Header, MAX_PACKET_LENGTH, MessageWriter, Mode, MonotonicRoot, NtpShort, NtpShort28,
+    NtpTimestamp, STRATUM_UNSYNCHRONISED,
+};
 
-use super::authentication::{AuthenticationFailed, MessageBuffer};
+use super::Association;
+use super::authentication::AuthenticationFailed;
 use super::config::{AssociationMode, AuthenticationKind};
-use super::context::{Context, LocalTimestamp, NtpTimestamp, Outcome, SocketKind, Transmission};
-use super::message::{RequestFields, write_request};
+use super::context::{Context, LocalTimestamp, Outcome, SocketKind, Transmission};
+use super::message::Request;
 use super::mode::{Burst, OperatingMode};
 use super::poll::PollEvent;
-use super::timestamp::{from_time, randomised};
-use super::{Association, UNSYNCHRONISED_STRATUM};
+use super::timestamp::randomised;
 use crate::action::Payload;
 use crate::event::{SendFailed, TimestampSource};
 
@@ -61,9 +64,9 @@ impl Association {
             AssociationMode::SymmetricActive => self.symmetric_packet(interleaved, cx),
         };
         match message {
-            Ok(message) => {
+            Ok(payload) => {
                 outcome.transmission = Some(Transmission {
-                    payload: Payload::new(message.as_slice()),
+                    payload,
                     destination: self.remote,
                     socket: self.socket_kind(),
                 });
@@ -194,7 +197,7 @@ impl Association {
         &mut self,
         interleaved: bool,
         cx: &mut Context<'_>,
-    ) -> Result<MessageBuffer, AuthenticationFailed> {
+    ) -> Result<Payload, AuthenticationFailed> {
         let heard = self.exchange.local_receive.is_some();
         let (origin, receive) = if interleaved && heard {
             (self.exchange.remote_receive, random_timestamp(cx))
@@ -205,25 +208,31 @@ impl Association {
         while transmit == receive || transmit == origin {
             transmit = random_timestamp(cx);
         }
-        self.exchange.sent_receive = receive;
-        self.exchange.sent_transmit = transmit;
-        let fields = RequestFields {
-            leap: LeapIndicator::Normal,
-            precision: CLIENT_PRECISION,
-            origin,
-            receive,
-            transmit,
+        let request = Request {
+            header: Header {
+                version: self.config.effective_version(),
+                mode: Mode::Client,
+                poll_log2: self.poll.poll(),
+                precision_log2: CLIENT_PRECISION,
+                origin,
+                receive,
+                transmit,
+                ..Header::default()
+            },
             net_correction_s: self.config.extension_net_correction.then_some(0.0),
-            ..self.common_fields()
+            monotonic_root: self
+                .config
+                .extension_monotonic_root
+                .then(MonotonicRoot::default),
         };
-        self.finish(&fields, cx)
+        self.finish(&request, cx)
     }
 
     fn symmetric_packet(
         &mut self,
         interleaved: bool,
         cx: &mut Context<'_>,
-    ) -> Result<MessageBuffer, AuthenticationFailed> {
+    ) -> Result<Payload, AuthenticationFailed> {
         if self.exchange.requests > 0 || self.exchange.local_receive.is_none() {
             self.adopt_initial_packet();
         }
@@ -234,52 +243,48 @@ impl Association {
         } else {
             exchange.remote_transmit
         };
-        let arrival = exchange.local_receive.map(|timestamp| timestamp.time);
         let sent = match exchange.local_transmit {
             Some(timestamp) if interleaved => timestamp.time,
             _ => cx.now_cooked,
         };
+        let arrival = exchange.local_receive.map(|timestamp| timestamp.time);
         let (receive, transmit) = self.draw_timestamps(origin, arrival, sent, cx);
         let own = cx.local.reference;
-        let monotonic = self.config.extension_monotonic_root.then(|| {
-            let receive = arrival.map_or(NtpTimestamp::ZERO, |time| {
-                let time = time.plus(cx.local.monotonic.correction_s);
-                randomised(time, cx.local.precision_log2, cx.random)
-            });
-            (cx.local.monotonic.epoch, receive)
-        });
-        let stratum = if own.stratum >= UNSYNCHRONISED_STRATUM {
-            0
-        } else {
-            own.stratum
+        let unsynchronised = own.stratum >= STRATUM_UNSYNCHRONISED;
+        let request = Request {
+            header: Header {
+                leap: own.leap,
+                version: self.config.effective_version(),
+                mode: Mode::SymmetricActive,
+                stratum: if unsynchronised { 0 } else { own.stratum },
+                poll_log2: self.poll.poll(),
+                precision_log2: cx.local.precision_log2,
+                root_delay: NtpShort::from_seconds(own.root_delay_s),
+                root_dispersion: NtpShort::from_seconds(own.root_dispersion_s),
+                reference_id: own.reference_id,
+                reference_time: own.reference_time,
+                origin,
+                receive,
+                transmit,
+            },
+            net_correction_s: self
+                .config
+                .extension_net_correction
+                .then(|| self.received_net_correction_s()),
+            monotonic_root: self
+                .config
+                .extension_monotonic_root
+                .then(|| own_monotonic_root(arrival, cx)),
         };
-        let fields = RequestFields {
-            leap: own.leap,
-            stratum,
-            precision: cx.local.precision_log2,
-            root_delay_s: own.root_delay_s,
-            root_dispersion_s: own.root_dispersion_s,
-            reference_id: own.reference_id,
-            reference_time: own.reference_time,
-            origin,
-            receive,
-            transmit,
-            monotonic,
-            net_correction_s: self.config.extension_net_correction.then(|| {
-                self.exchange.local_receive.map_or(0.0, |arrival| {
-                    let correction_s = arrival.net_correction_s;
-                    if correction_s > arrival.receive_duration_s {
-                        correction_s
-                    } else {
-                        0.0
-                    }
-                })
-            }),
-            ..self.common_fields()
-        };
-        self.exchange.sent_receive = receive;
-        self.exchange.sent_transmit = transmit;
-        self.finish(&fields, cx)
+        self.finish(&request, cx)
+    }
+
+    /// Correction of the packet responded to, seconds (ntp chapter, section 14.1).
+    fn received_net_correction_s(&self) -> f64 {
+        self.exchange
+            .local_receive
+            .filter(|arrival| arrival.net_correction_s > arrival.receive_duration_s)
+            .map_or(0.0, |arrival| arrival.net_correction_s)
     }
 
     /// A packet that starts or restarts the protocol takes the place of the last valid
@@ -315,7 +320,7 @@ impl Association {
             }
         };
         let receive = arrival
-            .filter(|time| from_time(*time) != NtpTimestamp::ZERO)
+            .filter(|time| !NtpTimestamp::from_unix_ns(time.as_ns()).is_zero())
             .map_or(NtpTimestamp::ZERO, |time| {
                 draw(time, &[origin, exchange.sent_receive])
             });
@@ -323,45 +328,25 @@ impl Association {
         (receive, transmit)
     }
 
-    fn common_fields(&self) -> RequestFields {
-        RequestFields {
-            leap: LeapIndicator::Normal,
-            version: self.config.effective_version(),
-            symmetric: self.config.mode == AssociationMode::SymmetricActive,
-            stratum: 0,
-            poll: self.poll.poll(),
-            precision: 0,
-            root_delay_s: 0.0,
-            root_dispersion_s: 0.0,
-            reference_id: 0,
-            reference_time: NtpTimestamp::ZERO,
-            origin: NtpTimestamp::ZERO,
-            receive: NtpTimestamp::ZERO,
-            transmit: NtpTimestamp::ZERO,
-            monotonic: self
-                .config
-                .extension_monotonic_root
-                .then_some((0, NtpTimestamp::ZERO)),
-            net_correction_s: None,
-        }
-    }
-
     fn finish(
         &mut self,
-        fields: &RequestFields,
+        request: &Request,
         cx: &mut Context<'_>,
-    ) -> Result<MessageBuffer, AuthenticationFailed> {
-        if fields.version < EXTENSION_FIELD_VERSION
+    ) -> Result<Payload, AuthenticationFailed> {
+        if request.header.version < EXTENSION_FIELD_VERSION
             && (self.config.uses_extension_fields()
                 || self.config.authentication == AuthenticationKind::NetworkTimeSecurity)
         {
             // Nothing can be sent (ntp chapter, section 8.1).
             return Err(AuthenticationFailed);
         }
-        let mut message = MessageBuffer::default();
-        write_request(fields, &mut message)?;
-        cx.authenticator.protect(&mut message)?;
-        Ok(message)
+        self.exchange.sent_receive = request.header.receive;
+        self.exchange.sent_transmit = request.header.transmit;
+        let mut buffer = [0; MAX_PACKET_LENGTH];
+        let mut writer = MessageWriter::new(&mut buffer);
+        request.write(&mut writer)?;
+        cx.authenticator.protect(&mut writer)?;
+        Ok(Payload::new(writer.written()))
     }
 
     /// The kernel or the hardware tells when a packet left. `payload` is the NTP message
@@ -394,6 +379,21 @@ impl Association {
             self.evaluate_waiting(cx, &mut outcome);
         }
         outcome
+    }
+}
+
+/// Field F323 of a packet of a symmetric association (ntp chapter, section 6.8).
+fn own_monotonic_root(arrival: Option<CookedTime>, cx: &mut Context<'_>) -> MonotonicRoot {
+    let scale = cx.local.monotonic;
+    let reference = &cx.local.reference;
+    MonotonicRoot {
+        root_delay: NtpShort28::from_seconds(reference.root_delay_s),
+        root_dispersion: NtpShort28::from_seconds(reference.root_dispersion_s),
+        monotonic_receive: arrival.map_or(NtpTimestamp::ZERO, |time| {
+            let time = time.plus(scale.correction_s);
+            randomised(time, cx.local.precision_log2, cx.random)
+        }),
+        epoch: scale.epoch,
     }
 }
 

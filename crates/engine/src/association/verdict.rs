@@ -1,12 +1,16 @@
 //! The packet tests (ntp chapter, section 10).
 
+use std::net::IpAddr;
+
 use discipline::samples::{DelayTestData, is_sane};
+use ntp_wire::refid::reference_id;
+use ntp_wire::{LeapIndicator, NtpShort, NtpTimestamp};
 
 use super::config::{AssociationConfig, AssociationMode};
-use super::context::{LocalState, NtpTimestamp};
+use super::context::LocalState;
 use super::exchange::Exchange;
 use super::measurement::Measurement;
-use super::message::ReceivedMessage;
+use super::message::Response;
 
 /// Largest dispersion accepted in test 7, seconds (ntp chapter, section 1).
 const MAX_DISPERSION_S: f64 = 16.0;
@@ -83,22 +87,27 @@ impl TestResults {
 /// Tests 1 to 7 except 5, which the caller gives; the second value tells whether the
 /// response is in interleaved mode.
 pub(super) fn packet_tests(
-    message: &ReceivedMessage,
+    message: &Response,
     authentication: bool,
     exchange: &Exchange,
     interleaved_option: bool,
 ) -> (TestResults, bool) {
-    let basic = message.origin == exchange.sent_transmit;
-    let interleaved = !basic && interleaved_option && message.origin == exchange.sent_receive;
+    let basic = message.header.origin == exchange.sent_transmit;
+    let interleaved =
+        !basic && interleaved_option && message.header.origin == exchange.sent_receive;
     let tests = TestResults {
-        duplicate: message.receive != exchange.remote_receive
-            || message.transmit != exchange.remote_transmit,
+        duplicate: message.header.receive != exchange.remote_receive
+            || message.header.transmit != exchange.remote_transmit,
         origin: basic || interleaved,
-        timestamps: ![message.origin, message.receive, message.transmit]
-            .contains(&NtpTimestamp::ZERO),
+        timestamps: ![
+            message.header.origin,
+            message.header.receive,
+            message.header.transmit,
+        ]
+        .contains(&NtpTimestamp::ZERO),
         authentication,
-        synchronised: message.leap != ntp_wire::LeapIndicator::Unsynchronised
-            && (1..=MAX_SYNCHRONISED_STRATUM).contains(&message.stratum),
+        synchronised: message.header.leap != LeapIndicator::Unsynchronised
+            && (1..=MAX_SYNCHRONISED_STRATUM).contains(&message.header.stratum),
         root_distance: message.root_delay_s / 2.0 + message.root_dispersion_s < MAX_DISPERSION_S,
         ..TestResults::default()
     };
@@ -107,7 +116,7 @@ pub(super) fn packet_tests(
 
 /// What tests A to D look at.
 pub(super) struct Evidence<'a> {
-    pub(super) message: &'a ReceivedMessage,
+    pub(super) message: &'a Response,
     pub(super) measurement: &'a Measurement,
     pub(super) exchange: &'a Exchange,
     pub(super) config: &'a AssociationConfig,
@@ -116,8 +125,8 @@ pub(super) struct Evidence<'a> {
     pub(super) delay_test_data: Option<DelayTestData>,
     /// Estimate of `maxdelayquant` + its margin, when configured, seconds.
     pub(super) quantile_limit_s: Option<f64>,
-    /// Reference ID of the address that the response was sent to, if known.
-    pub(super) local_reference_id: Option<u32>,
+    /// The address that the response was sent to, if known.
+    pub(super) local_address: Option<IpAddr>,
 }
 
 impl Evidence<'_> {
@@ -152,9 +161,19 @@ impl Evidence<'_> {
         let (remote_poll, local_poll) = (self.exchange.remote_poll, self.exchange.local_poll);
         let interval_s = super::poll_interval_s(remote_poll.min(local_poll));
         self.measurement.sample.peer_delay_s <= interval_s / 2.0
-            && self.message.receive.since(self.message.transmit) > 0.0
+            && self
+                .message
+                .header
+                .receive
+                .is_after(self.message.header.transmit)
             && (remote_poll > local_poll
-                || self.message.transmit.since(self.exchange.remote_transmit) <= 1.5 * interval_s)
+                || self
+                    .message
+                    .header
+                    .transmit
+                    .since(self.exchange.remote_transmit)
+                    .to_seconds()
+                    <= 1.5 * interval_s)
     }
 
     /// Test B.
@@ -192,12 +211,12 @@ impl Evidence<'_> {
         }
         let message = self.message;
         let own = &self.local.reference;
-        let synchronised_to_us =
-            message.stratum > 1 && self.local_reference_id == Some(message.reference_id);
-        let is_us = message.stratum == own.stratum
-            && message.reference_id == own.reference_id
-            && message.wire_root_delay == super::message::short_from_seconds(own.root_delay_s, 16)
-            && message.reference_time == own.reference_time
+        let synchronised_to_us = message.header.stratum > 1
+            && self.local_address.map(reference_id) == Some(message.header.reference_id);
+        let is_us = message.header.stratum == own.stratum
+            && message.header.reference_id == own.reference_id
+            && message.header.root_delay == NtpShort::from_seconds(own.root_delay_s)
+            && message.header.reference_time == own.reference_time
             && own.reference_time != NtpTimestamp::ZERO;
         !synchronised_to_us && !is_us
     }

@@ -1,1 +1,0 @@
-//! Authentication with a symmetric key (ntp chapter, section 3.2).
