@@ -31,8 +31,8 @@ mod pipe;
 mod poll;
 mod signal;
 
-pub(crate) use pipe::pipe;
 pub use pipe::{WakeReceiver, Waker, wake_pipe};
+pub(crate) use pipe::{pipe, read};
 pub use poll::{Interest, PollSet, Readiness, Timeout};
 pub use signal::{Signals, ignore_broken_pipe, restore_default};
 
