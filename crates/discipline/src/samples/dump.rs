@@ -247,3 +247,7 @@ fn parse_time(word: &str) -> Option<CookedTime> {
     let ns = ((seconds - whole) * NS_PER_S as f64) as i64;
     Some(CookedTime::from_parts(whole as i64, ns))
 }
+
+#[cfg(test)]
+#[path = "dump_tests.rs"]
+mod tests;

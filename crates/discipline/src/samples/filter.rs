@@ -319,3 +319,7 @@ impl SampleFilter {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -15,11 +15,13 @@ mod asymmetry;
 pub mod dump;
 pub mod estimator;
 pub mod filter;
+pub mod hardware_clock;
 pub mod kalman;
 pub mod quantile;
 mod quantile_tables;
 pub mod reachability;
 pub mod regression;
+pub mod robust_line;
 mod runs_test;
 pub mod sample;
 pub mod selection;
@@ -28,13 +30,17 @@ pub mod store;
 mod text;
 
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use dump::{DumpError, SourceDump};
 pub use estimator::{Estimate, Estimator, EstimatorKind, StatisticsSettings};
 pub use filter::{FilterSettings, SampleFilter};
+pub use hardware_clock::{DeviceTime, HardwareClock, HardwareSample, Reading, ReadingQuality};
 pub use quantile::QuantileEstimator;
 pub use reachability::Reachability;
+pub use robust_line::RobustLine;
 pub use sample::{ClockChange, Sample, StoredSample, is_sane};
 pub use selection::{
     AuthSelectMode, Outcome, ReferenceUpdate, SelectOptions, Selection, SelectionReport,

@@ -298,7 +298,12 @@ fn one_sided_jitter_is_corrected() {
         let jitter = 1e-3 * random.exponential();
         // The reply is delayed: the server seems behind, the clock ahead by half of it.
         let noise = 1e-6 * random.normal();
-        let one = sample(f64::from(i) * 64.0, jitter / 2.0 + noise, 2e-4 + jitter, 1e-6);
+        let one = sample(
+            f64::from(i) * 64.0,
+            jitter / 2.0 + noise,
+            2e-4 + jitter,
+            1e-6,
+        );
         accumulate(&mut corrected, one);
         accumulate(&mut plain, one);
         if i > 100 {
@@ -307,7 +312,10 @@ fn one_sided_jitter_is_corrected() {
         }
     }
     assert!((corrected.regression().asymmetry() - 0.5).abs() < 0.01);
-    assert!(corrected_squares < plain_squares / 25.0, "{corrected_squares:e} {plain_squares:e}");
+    assert!(
+        corrected_squares < plain_squares / 25.0,
+        "{corrected_squares:e} {plain_squares:e}"
+    );
 }
 
 #[test]

@@ -35,8 +35,6 @@ pub struct Selector {
     settings: SelectionSettings,
     memories: BTreeMap<u32, Memory>,
     selected: Option<u32>,
-    /// The source that caused the latest update.
-    latest_update: Option<u32>,
     reported: Reported,
 }
 
@@ -60,7 +58,6 @@ impl Selector {
     ) -> Selection {
         if let Some(key) = trigger {
             self.mark_updated(key);
-            self.latest_update = Some(key);
         }
         self.refresh_options(sources);
         let mut known = std::mem::take(&mut self.memories);
@@ -86,7 +83,7 @@ impl Selector {
             .collect();
         Selection {
             outcome,
-            replace: self.count_bad(sources),
+            replace: trigger.and_then(|key| self.count_bad(key, sources)),
         }
     }
 
@@ -114,9 +111,6 @@ impl Selector {
         if self.selected == Some(key) {
             self.selected = None;
             self.reported.lost();
-        }
-        if self.latest_update == Some(key) {
-            self.latest_update = None;
         }
     }
 
@@ -195,10 +189,9 @@ impl Selector {
         }
     }
 
-    /// Counts how often in a row the source of the latest update ended in a bad state
-    /// (section 6); returns it when it should be replaced.
-    fn count_bad(&mut self, sources: &[SourceView<'_>]) -> Option<u32> {
-        let key = self.latest_update?;
+    /// Counts how often in a row a source ended in a bad state on its own updates (section
+    /// 6; ntp chapter, section 16.3); returns it when it should be replaced.
+    fn count_bad(&mut self, key: u32, sources: &[SourceView<'_>]) -> Option<u32> {
         let memory = self.memories.get_mut(&key)?;
         if !memory.state.is_bad() {
             memory.bad = 0;

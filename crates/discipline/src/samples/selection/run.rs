@@ -125,11 +125,10 @@ impl Run<'_> {
         if memory.effective.noselect {
             return Some(SourceState::NoSelect);
         }
-        let data = source
+        let Some(data) = source
             .statistics
             .selection_data(self.now, settings.max_clock_error)
-            .filter(|data| data.usable);
-        let Some(data) = data else {
+        else {
             return Some(SourceState::MissingSamples);
         };
         memory.newest_age_s = data.newest_age_s;
@@ -137,6 +136,9 @@ impl Run<'_> {
         memory.root_distance_s = data.root_distance_s;
         memory.low_s = data.offset_s - data.root_distance_s;
         memory.high_s = data.offset_s + data.root_distance_s;
+        if !data.usable {
+            return Some(SourceState::MissingSamples);
+        }
         if source.leap == LeapIndicator::Unsynchronised {
             return Some(SourceState::Unsynchronised);
         }
