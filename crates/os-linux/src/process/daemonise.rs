@@ -60,12 +60,12 @@ impl ReadinessPipe {
 }
 
 /// Goes into the background: forks twice with a new session in between, changes to `/`,
-/// closes all descriptors below 1024 but those that `keep` wants, and has 0, 1 and 2
-/// opened on `/dev/null`. The umask stays.
+/// closes all descriptors below 1024 that the process was handed and that `keep` does not
+/// want, and has 0, 1 and 2 opened on `/dev/null`. The umask stays, and so do descriptors
+/// that the process opened itself.
 ///
 /// To be called before any thread is started, because only the calling thread exists in
-/// the daemon and locks that others hold would stay locked, and before anything is
-/// opened that shall stay open.
+/// the daemon and locks that others hold would stay locked.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ pub fn daemonise(keep: impl Fn(RawFd) -> bool) -> Result<Daemonised, CallError> 
     }
     drop(read);
     let readiness = ReadinessPipe(write);
-    match become_daemon(&readiness, keep) {
+    match become_daemon(keep) {
         Ok(()) => Ok(Daemonised::Daemon(readiness)),
         Err(error) => {
             // The foreground process may be gone, then nobody can be told.
@@ -92,7 +92,7 @@ pub fn daemonise(keep: impl Fn(RawFd) -> bool) -> Result<Daemonised, CallError> 
 }
 
 /// In the first child; returns in the second.
-fn become_daemon(readiness: &ReadinessPipe, keep: impl Fn(RawFd) -> bool) -> Result<(), CallError> {
+fn become_daemon(keep: impl Fn(RawFd) -> bool) -> Result<(), CallError> {
     // SAFETY: the call has no arguments. It fails only for a group leader, which a new
     // child is not.
     unsafe { libc::setsid() };
@@ -100,11 +100,9 @@ fn become_daemon(readiness: &ReadinessPipe, keep: impl Fn(RawFd) -> bool) -> Res
         exit_now(0);
     }
     std::env::set_current_dir("/").map_err(|error| CallError::new("chdir", error))?;
-    let own = readiness.0.as_raw_fd();
     for number in 3..DESCRIPTORS_CLOSED {
-        if number != own && !keep(number) {
-            // SAFETY: see the documentation of `daemonise`: the caller keeps what it
-            // uses.
+        if super::is_handed_over(number) && !keep(number) {
+            // SAFETY: nothing in the process owns a descriptor that was handed over.
             unsafe { libc::close(number) };
         }
     }

@@ -20,10 +20,11 @@ pub use limits::{lock_memory, set_real_time_priority};
 pub use syslog::{Severity, Syslog};
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::check;
@@ -69,29 +70,44 @@ fn access(path: &Path, mode: libc::c_int) -> io::Result<()> {
 /// Takes over a descriptor that was handed to the process by number, such as that of
 /// `-N`.
 ///
+/// Descriptors that the process opened itself cannot be taken: they are close-on-exec,
+/// which one that came through `exec` never is.
+///
 /// # Errors
 ///
-/// `EBADF` when it is not open. Numbers below 3 are refused with `EBADF` too, since std
-/// uses them.
+/// `EBADF` when it is not open, was not handed over, or is one of 0, 1 and 2, which std
+/// uses.
 pub fn take_descriptor(number: RawFd) -> io::Result<File> {
-    if number < 3 {
+    if number < 3 || !is_handed_over(number) {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // A duplicate, so that no descriptor that something else owns gets a second owner.
-    // SAFETY: the call takes integers only.
-    let duplicate = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
-    // SAFETY: the descriptor is new and owned by nobody else.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(duplicate) }))
+    // SAFETY: nothing in the process owns a descriptor that was handed over, and the flag
+    // set below keeps it from being taken again.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    crate::socket::set_close_on_exec(descriptor.as_fd())?;
+    Ok(File::from(descriptor))
 }
 
-/// Closes a descriptor that was handed to the process by number and that nothing in the
-/// process owns, after [`take_descriptor`] has made its duplicate.
-pub fn close_handed_descriptor(number: RawFd) {
-    if number > 2 {
-        // SAFETY: the caller says that nothing owns it; a wrong number closes something
-        // else, which shows as EBADF there.
-        unsafe { libc::close(number) };
-    }
+/// Whether a descriptor is open and came from the program that executed this one.
+fn is_handed_over(number: RawFd) -> bool {
+    // SAFETY: the call takes integers only.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Opens a file for appending, creating it with `mode` (less the umask) when missing. A
+/// symbolic link is not followed: log files (system chapter, section 4.5).
+///
+/// # Errors
+///
+/// As `open`; `ELOOP` for a symbolic link.
+pub fn open_for_appending(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }
 
 /// Has the C library read the resolver configuration again, so that a changed
@@ -130,8 +146,12 @@ mod tests {
     #[test]
     fn descriptors_are_taken_by_number() {
         let (mut reader, writer) = io::pipe().expect("pipe");
-        let mut taken = take_descriptor(writer.as_raw_fd()).expect("taken");
+        assert!(take_descriptor(writer.as_raw_fd()).is_err(), "it is ours");
+        // SAFETY: the call takes an integer only. Its result is as if handed over.
+        let number = unsafe { libc::dup(writer.as_raw_fd()) };
         drop(writer);
+        let mut taken = take_descriptor(number).expect("taken");
+        assert!(take_descriptor(number).is_err(), "only once");
         taken.write_all(b"\n").expect("write");
         drop(taken);
         let mut text = String::new();
@@ -140,6 +160,21 @@ mod tests {
         for bad in [-1, 0, 2, 1_000_000] {
             assert!(take_descriptor(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn log_files_are_appended_to_but_not_through_links() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("log");
+        for text in ["one", "two"] {
+            let mut file = open_for_appending(&path, 0o640).expect("open");
+            file.write_all(text.as_bytes()).expect("write");
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "onetwo");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("link");
+        let error = open_for_appending(&link, 0o640).expect_err("a link");
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
     }
 
     #[test]

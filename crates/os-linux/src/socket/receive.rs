@@ -159,7 +159,8 @@ impl ReceiveBatch {
         }
         if !self.one_by_one {
             match self.fill_at_once(socket, flags) {
-                Err(error) if is_refused(&error) => self.one_by_one = true,
+                Err(error) if is_missing(&error) => self.one_by_one = true,
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
                 result => return result,
             }
         }
@@ -214,14 +215,10 @@ impl std::fmt::Debug for ReceiveBatch {
     }
 }
 
-/// Whether the error can mean that the system does not offer a batch call, so that the
-/// plain one must be tried. `EPERM` can also be a packet filter's, which the plain call
-/// then reports again.
-pub(super) fn is_refused(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSYS | libc::EOPNOTSUPP | libc::EPERM)
-    )
+/// Whether the system does not have a batch call, so that the plain one must do from now
+/// on. (`EPERM` can be a packet filter's, so the plain call is tried each time.)
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP))
 }
 
 #[cfg(test)]

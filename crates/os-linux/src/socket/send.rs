@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use super::address::SocketName;
 use super::ancillary::push_packet_info;
 use super::control::ControlWriter;
-use super::receive::{BATCH_SIZE, is_refused};
+use super::receive::{BATCH_SIZE, is_missing};
 use super::timestamping::CONTROL_TRANSMIT_ID;
 use crate::error::{check, check_length};
 
@@ -23,7 +23,9 @@ const CONTROL_SIZE: usize = 96;
 /// A request for the transmit timestamp of one datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransmitStamp {
-    /// Flags from [`super::SocketSupport::message_flags`].
+    /// Flags from [`super::SocketSupport::message_flags`]; 0 on a socket with
+    /// [`super::TransmitTimestamps::Always`], whose packets need no more than an
+    /// identifier.
     pub flags: u32,
     /// Identifier that the report shall carry, where identifiers are in use.
     pub id: Option<u32>,
@@ -39,7 +41,7 @@ pub struct Outgoing {
     /// Index of the interface, 0 for the kernel's choice. Used with `source` only.
     pub interface: u32,
     /// Set to get this datagram's transmit timestamp on a socket with
-    /// [`super::TransmitTimestamps::PerMessage`].
+    /// [`super::TransmitTimestamps::PerMessage`], or to give it an identifier.
     pub transmit_stamp: Option<TransmitStamp>,
 }
 
@@ -67,8 +69,10 @@ impl Envelope {
             push_packet_info(&mut writer, source, outgoing.interface);
         }
         if let Some(stamp) = outgoing.transmit_stamp {
-            let flags = stamp.flags.to_ne_bytes();
-            writer.push(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags);
+            if stamp.flags != 0 {
+                let flags = stamp.flags.to_ne_bytes();
+                writer.push(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags);
+            }
             if let Some(id) = stamp.id {
                 writer.push(libc::SOL_SOCKET, CONTROL_TRANSMIT_ID, &id.to_ne_bytes());
             }
@@ -196,8 +200,6 @@ impl SendBatch {
                     sent += count;
                     next += count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if !self.one_by_one && is_refused(&error) => self.one_by_one = true,
                 Err(error) => {
                     refused(next, error);
                     next += 1;
@@ -210,22 +212,27 @@ impl SendBatch {
     }
 
     /// Sends datagrams from number `next` on; returns how many the kernel took, at least
-    /// one.
+    /// one. An error is that of datagram `next`.
     fn send_from(&mut self, socket: BorrowedFd<'_>, next: usize) -> io::Result<usize> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let rest = &mut self.headers[next..];
-        if self.one_by_one {
-            let header = &rest[0].msg_hdr;
-            // SAFETY: `point_headers` made the header point to buffers of `self`.
-            return check_length(unsafe { libc::sendmsg(socket.as_raw_fd(), header, flags) })
-                .map(|_| 1);
+        if !self.one_by_one {
+            let count = rest.len() as libc::c_uint;
+            // SAFETY: `point_headers` made the headers point to buffers of `self`, and
+            // `count` of them follow the pointer. The type of the flags differs between C
+            // libraries.
+            let result =
+                unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, flags as _) };
+            match check(result) {
+                Ok(taken) => return Ok((taken as usize).max(1)),
+                Err(error) if is_missing(&error) => self.one_by_one = true,
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
+                Err(error) => return Err(error),
+            }
         }
-        let count = rest.len() as libc::c_uint;
-        // SAFETY: as above, and `count` headers follow the pointer. The type of the flags
-        // differs between C libraries.
-        let result =
-            unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, flags as _) };
-        check(result).map(|taken| (taken as usize).max(1))
+        let header = &self.headers[next].msg_hdr;
+        // SAFETY: as above.
+        check_length(unsafe { libc::sendmsg(socket.as_raw_fd(), header, flags) }).map(|_| 1)
     }
 
     fn point_headers(&mut self) {
