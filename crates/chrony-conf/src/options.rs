@@ -51,6 +51,4 @@ pub struct Options {
     pub restart: bool,
     /// `-Q`: no server ports, no Unix socket and no PID file unless configured.
     pub client_only: bool,
-    /// `-p`: `sourcedir` and initstepslew names behave as for printing.
-    pub print: bool,
 }
