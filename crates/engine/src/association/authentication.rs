@@ -1,6 +1,8 @@
 //! The seam to what authenticates packets.
 
-use ntp_wire::{Authentication, Key, MessageTooLong, MessageWriter, Packet};
+use std::sync::Arc;
+
+use ntp_wire::{Authentication, KeyRing, MessageTooLong, MessageWriter, Packet};
 
 /// The packet could not be authenticated; nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,32 +50,33 @@ impl Authenticator for NoAuthentication {
     }
 }
 
-/// Authentication with one symmetric key (ntp chapter, section 3.2).
+/// Authentication with one key of the key file (ntp chapter, section 3.2).
 #[derive(Clone, Debug)]
 pub struct SymmetricKey {
-    key: Option<Key>,
+    key_id: u32,
+    keys: Arc<KeyRing>,
 }
 
 impl SymmetricKey {
-    /// `None` is a key that is configured but not loaded: nothing is sent, nothing is
-    /// accepted.
-    pub fn new(key: Option<Key>) -> Self {
-        Self { key }
+    /// The key `key_id` of `keys`. While it is missing there, nothing is sent and nothing
+    /// is accepted.
+    pub fn new(key_id: u32, keys: Arc<KeyRing>) -> Self {
+        Self { key_id, keys }
     }
 }
 
 impl Authenticator for SymmetricKey {
     fn protect(&mut self, message: &mut MessageWriter<'_>) -> Result<(), AuthenticationFailed> {
-        let key = self.key.as_ref().ok_or(AuthenticationFailed)?;
+        let key = self.keys.get(self.key_id).ok_or(AuthenticationFailed)?;
         let version = message.written().first().ok_or(AuthenticationFailed)? >> 3 & 7;
         Ok(message.sign(key, version)?)
     }
 
     fn verify(&mut self, packet: &Packet<'_>) -> bool {
-        match (&self.key, &packet.mac) {
+        match (self.keys.get(self.key_id), &packet.mac) {
             (Some(key), Some(mac)) => {
                 packet.authentication == Authentication::Symmetric
-                    && mac.key_id == key.id()
+                    && mac.key_id == self.key_id
                     && key.verify(packet.authenticated_bytes(), mac, packet.header.version)
             }
             _ => false,

@@ -94,9 +94,6 @@ impl Association {
         self.data = NtpDataReport::default();
         self.counters = TrafficCounters::default();
         if self.mode != OperatingMode::Offline {
-            if self.config.iburst {
-                self.mode = OperatingMode::BurstThenOnline(IBURST);
-            }
             self.plan_first_transmission(cx);
         }
         outcome

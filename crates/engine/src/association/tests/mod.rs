@@ -4,6 +4,7 @@ mod peers;
 mod properties;
 mod ptp;
 mod responses;
+mod scenarios;
 mod sequences;
 
 use std::collections::{BTreeMap, VecDeque};

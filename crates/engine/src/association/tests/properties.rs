@@ -24,16 +24,23 @@ fn config(mode: AssociationMode, options: u16) -> AssociationConfig {
 }
 
 /// A response that a hostile server could make of a request.
-fn response(request: &[u8], mode: u8, noise: &[u8], origin: u8) -> Vec<u8> {
+fn response(request: &[u8], mode: u8, noise: &[u8], origin: u8, at: CookedTime) -> Vec<u8> {
     let mut bytes = noise.to_vec();
     if bytes.len() >= 48 && origin != 0 {
         bytes[0] = bytes[0] & 0xc0 | 4 << 3 | mode;
-        let source = if origin % 2 == 0 { 40 } else { 32 };
+        let source = if origin.is_multiple_of(2) { 40 } else { 32 };
         let timestamp: [u8; 8] = request[source..source + 8].try_into().unwrap();
         bytes[24..32].copy_from_slice(&timestamp);
         if origin > 100 {
-            bytes[1] = bytes[1] % 16;
+            bytes[1] %= 16;
             bytes[4..12].copy_from_slice(&[0; 8]);
+            if origin > 150 {
+                // A plausible server.
+                let now = NtpTimestamp::from_unix_ns(at.as_ns()).to_bytes();
+                bytes[3] = 0xec;
+                bytes[32..40].copy_from_slice(&now);
+                bytes[40..48].copy_from_slice(&now);
+            }
         }
     }
     bytes
@@ -65,7 +72,7 @@ proptest! {
             (
                 prop::collection::vec(any::<u8>(), 40..130),
                 any::<u8>(),
-                -10.0..10.0f64,
+                prop_oneof![-10.0..10.0f64, Just(1e-4)],
                 any::<bool>(),
                 any::<u8>(),
             ),
@@ -93,7 +100,7 @@ proptest! {
                 bench.sent(at);
             }
             let wire_mode = if peer { 1 + u8::from(fails) } else { 4 };
-            let bytes = response(request, wire_mode, &noise, origin);
+            let bytes = response(request, wire_mode, &noise, origin, bench.cooked);
             let at = bench.cooked.plus(delay_s);
             bench.receive(&bytes, at);
             let late = LocalTimestamp::new(at, 1e-7, TimestampSource::Hardware);
@@ -102,7 +109,9 @@ proptest! {
                 association.handle_transmit_timestamp(&request, late, cx)
             });
             match command {
-                0..10 => drop(bench.run(|association, cx| association.set_offline(cx))),
+                0..10 => {
+                    bench.run(|association, cx| association.set_offline(cx));
+                },
                 10..20 => bench.association.handle_unknown_step(),
                 20..40 => {
                     let change = ClockChange {
@@ -115,7 +124,7 @@ proptest! {
                 }
                 40..60 => {
                     let burst = Burst { good_samples: 2, transmissions: 4 };
-                    drop(bench.run(|association, cx| association.start_burst(burst, cx)));
+                    bench.run(|association, cx| association.start_burst(burst, cx));
                 }
                 _ => {}
             }

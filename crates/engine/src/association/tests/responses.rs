@@ -1,6 +1,8 @@
 //! Recorded responses and how the reference's client classified them.
 
-use ntp_wire::{Key, KeyKind};
+use std::sync::Arc;
+
+use ntp_wire::{Key, KeyKind, KeyRing};
 
 use super::*;
 
@@ -68,7 +70,10 @@ fn check_case(name: &str, rows: &[Row]) {
     let config = config_of(options);
     let mut bench = Bench::new(config, &format!("{address}:10123"));
     if let AuthenticationKind::SymmetricKey(id) = bench.association.config().authentication {
-        bench.authenticator = Box::new(SymmetricKey::new(Some(key(id))));
+        bench.authenticator = Box::new(SymmetricKey::new(
+            id,
+            Arc::new(KeyRing::new([key(id), key(2)])),
+        ));
     }
     bench.start();
     let transmit = timestamp_at(&request.bytes, 40).to_bits();
