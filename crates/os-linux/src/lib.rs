@@ -13,6 +13,7 @@
 //! - [`socket`]: UDP, TCP and Unix sockets; batches of datagrams with receive and transmit
 //!   timestamps of kernel and card ([`socket::SocketSupport`], [`socket::ReceiveBatch`],
 //!   [`socket::SendBatch`]).
+//! - [`file`](mod@file): files and folders without following links, access checks.
 //! - [`hardware`]: network cards with timestamping and their clocks, the real-time clock
 //!   chip; behind traits.
 //! - [`process`]: daemonising, users and capabilities, memory and scheduler, the system
@@ -44,6 +45,7 @@
 pub mod clock;
 mod error;
 pub mod event;
+pub mod file;
 pub mod hardware;
 pub mod process;
 pub mod socket;

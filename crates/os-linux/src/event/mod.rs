@@ -34,7 +34,7 @@ mod signal;
 pub use pipe::{WakeReceiver, Waker, wake_pipe};
 pub(crate) use pipe::{pipe, read};
 pub use poll::{Interest, PollSet, Readiness, Timeout};
-pub use signal::{Signals, ignore_broken_pipe, restore_default};
+pub use signal::{Signals, block_in_this_thread, ignore_broken_pipe, restore_default};
 
 /// Signal numbers, so that users of this crate need no libc.
 pub use libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};

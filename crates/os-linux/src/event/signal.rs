@@ -97,6 +97,29 @@ pub fn restore_default(signals: &[i32]) -> Result<(), CallError> {
         .try_for_each(|&signal| set_action(signal, libc::SIG_DFL))
 }
 
+/// Has no signal delivered to the calling thread and to threads it starts from now on, so
+/// that the main thread gets them all and the waits of helpers are not interrupted.
+///
+/// # Errors
+///
+/// `pthread_sigmask() failed`.
+pub fn block_in_this_thread() -> Result<(), CallError> {
+    // SAFETY: sigset_t consists of integers, for which zero is a value.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `all` is a whole set; no old set is asked for.
+    let error = unsafe {
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut())
+    };
+    match error {
+        0 => Ok(()),
+        number => {
+            let error = io::Error::from_raw_os_error(number);
+            Err(CallError::new("pthread_sigmask", error))
+        }
+    }
+}
+
 fn set_action(signal: i32, handler: libc::sighandler_t) -> Result<(), CallError> {
     // SAFETY: sigaction consists of integers and an optional function, for which zero is
     // a value: an empty mask and no flags.
@@ -154,6 +177,13 @@ mod tests {
         assert_eq!(unsafe { libc::raise(libc::SIGPIPE) }, 0);
         let error = restore_default(&[libc::SIGKILL]).expect_err("refused");
         assert_eq!(error.to_string(), "sigaction(9) failed : Invalid argument");
+        let blocked = std::thread::spawn(|| {
+            block_in_this_thread().expect("blocked");
+            // SAFETY: a signal that has a handler, sent to this thread only.
+            unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR1) }
+        });
+        assert_eq!(blocked.join().expect("thread"), 0);
+        assert_eq!(signals.take(), None);
         restore_default(&[libc::SIGUSR1, libc::SIGUSR2]).expect("restore");
     }
 }

@@ -195,7 +195,8 @@ fn interface_request(name: &str) -> io::Result<libc::ifreq> {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
     for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *place = byte as libc::c_char;
+        // The C library's character is signed on some machines.
+        *place = byte as _;
     }
     Ok(request)
 }

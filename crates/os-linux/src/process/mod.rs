@@ -19,15 +19,9 @@ pub use identity::{
 pub use limits::{lock_memory, set_real_time_priority};
 pub use syslog::{Severity, Syslog};
 
-use std::ffi::CString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
-use crate::error::check;
 
 /// Whether a process with this number exists, also as a zombie: the check of a pidfile
 /// (system chapter, section 2.3).
@@ -41,30 +35,6 @@ pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: the call takes an integer only and cannot fail.
     let before = unsafe { libc::umask(mask as libc::mode_t) };
     before as u32
-}
-
-/// Whether the real user of the process may read a file (`access(2)`).
-///
-/// # Errors
-///
-/// Why not.
-pub fn check_readable(path: &Path) -> io::Result<()> {
-    access(path, libc::R_OK)
-}
-
-/// Whether the real user of the process may write a file (`access(2)`).
-///
-/// # Errors
-///
-/// Why not.
-pub fn check_writable(path: &Path) -> io::Result<()> {
-    access(path, libc::W_OK)
-}
-
-fn access(path: &Path, mode: libc::c_int) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: `path` ends with a zero byte.
-    check(unsafe { libc::access(path.as_ptr(), mode) }).map(drop)
 }
 
 /// Takes over a descriptor that was handed to the process by number, such as that of
@@ -95,21 +65,6 @@ fn is_handed_over(number: RawFd) -> bool {
     flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
-/// Opens a file for appending, creating it with `mode` (less the umask) when missing. A
-/// symbolic link is not followed: log files (system chapter, section 4.5).
-///
-/// # Errors
-///
-/// As `open`; `ELOOP` for a symbolic link.
-pub fn open_for_appending(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-}
-
 /// Has the C library read the resolver configuration again, so that a changed
 /// `/etc/resolv.conf` counts from the next look-up of this thread on.
 pub fn reload_resolver() {
@@ -135,15 +90,6 @@ mod tests {
     }
 
     #[test]
-    fn files_are_checked_for_access() {
-        let folder = tempfile::tempdir().expect("folder");
-        check_readable(folder.path()).expect("readable");
-        check_writable(folder.path()).expect("writable");
-        let missing = check_readable(&folder.path().join("missing")).expect_err("missing");
-        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
     fn descriptors_are_taken_by_number() {
         let (mut reader, writer) = io::pipe().expect("pipe");
         assert!(take_descriptor(writer.as_raw_fd()).is_err(), "it is ours");
@@ -160,21 +106,6 @@ mod tests {
         for bad in [-1, 0, 2, 1_000_000] {
             assert!(take_descriptor(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn log_files_are_appended_to_but_not_through_links() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("log");
-        for text in ["one", "two"] {
-            let mut file = open_for_appending(&path, 0o640).expect("open");
-            file.write_all(text.as_bytes()).expect("write");
-        }
-        assert_eq!(std::fs::read_to_string(&path).expect("read"), "onetwo");
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).expect("link");
-        let error = open_for_appending(&link, 0o640).expect_err("a link");
-        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
     }
 
     #[test]
