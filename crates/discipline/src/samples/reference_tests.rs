@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use super::dump::SourceDump;
 use super::estimator::StatisticsSettings;
+use super::selection::{
+    Outcome, ReferenceUpdate, SelectOptions, SelectionSettings, Selector, SourceKind, SourceView,
+};
 use super::statistics::SourceStatistics;
+use crate::journal::{Entry, Journal, LogFile};
 use crate::time::CookedTime;
 
 fn data(path: &str) -> PathBuf {
@@ -139,5 +143,198 @@ fn intervals_agree_with_the_reference() {
             );
         }
         assert_eq!(data.root_distance_s > 3.0, row.state == "d", "{}", row.file);
+    }
+}
+
+/// One run of selection that the reference logged after it loaded dumps.
+#[derive(Default)]
+struct Scenario<'a> {
+    settings: &'a str,
+    sources: Vec<(&'a str, &'a str)>,
+    states: Vec<Vec<&'a str>>,
+    tracking: Option<Vec<&'a str>>,
+}
+
+fn scenarios(table: &str) -> Vec<Scenario<'_>> {
+    let mut all: Vec<Scenario<'_>> = Vec::new();
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        if columns[0] == "scenario" {
+            all.push(Scenario {
+                settings: columns[2],
+                ..Scenario::default()
+            });
+            continue;
+        }
+        let scenario = all.last_mut().expect("a scenario first");
+        match columns[0] {
+            "source" => scenario.sources.push((columns[1], columns[2])),
+            "state" => scenario.states.push(columns[1..].to_vec()),
+            "tracking" if columns[1] != "0.0.0.0" => {
+                scenario.tracking = Some(columns[1..].to_vec())
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+fn settings(text: &str) -> SelectionSettings {
+    let mut settings = SelectionSettings::default();
+    for directive in text.split(';').filter(|directive| *directive != "-") {
+        let (name, value) = directive.split_once(' ').expect("name and value");
+        let value: f64 = value.parse().expect("a number");
+        match name {
+            "minsources" => settings.min_sources = value as u32,
+            "combinelimit" => settings.combine_limit = value,
+            "reselectdist" => settings.reselect_distance_s = value,
+            "stratumweight" => settings.stratum_weight_s = value,
+            "maxdistance" => settings.max_distance_s = value,
+            _ => panic!("{name}"),
+        }
+    }
+    settings
+}
+
+fn options(text: &str) -> SelectOptions {
+    let has = |word| text.split(' ').any(|option| option == word);
+    SelectOptions {
+        noselect: has("noselect"),
+        prefer: has("prefer"),
+        trust: has("trust"),
+        require: has("require"),
+    }
+}
+
+fn number(word: &str) -> f64 {
+    word.parse().expect("a number")
+}
+
+/// Checks the update against the line of tracking.log.
+fn check_tracking(name: usize, update: &ReferenceUpdate, now: CookedTime, tracking: &[&str]) {
+    // The logged leap status is always N: in November no leap second is accepted.
+    assert_eq!(
+        number(tracking[1]) as u8,
+        update.stratum + 1,
+        "scenario {name}"
+    );
+    assert_eq!(
+        number(tracking[6]) as u32,
+        update.combined_sources,
+        "scenario {name}"
+    );
+    let elapsed = now.since(update.time);
+    let offset = update.offset_s + elapsed * update.frequency;
+    // The time of the update is known to a millisecond.
+    assert!(
+        (offset - number(tracking[4])).abs() < 5e-9,
+        "scenario {name}: {offset:e}"
+    );
+    assert!(
+        agrees(update.offset_sd_s, number(tracking[7]), 3),
+        "scenario {name}: {:e}",
+        update.offset_sd_s
+    );
+    assert!(
+        (update.frequency * 1e6 - number(tracking[2])).abs() < 1.5e-3,
+        "scenario {name}"
+    );
+    assert!(
+        (update.skew * 1e6 - number(tracking[3])).abs() < 1.5e-3,
+        "scenario {name}"
+    );
+    assert!(
+        agrees(update.root_delay_s, number(tracking[9]), 3),
+        "scenario {name}"
+    );
+    // The reference time is moved back by up to a second (section 9.2, step 10).
+    let growth = update.skew + 1e-6;
+    let dispersion = update.root_dispersion_s + elapsed * growth;
+    let excess = number(tracking[10]) - dispersion;
+    assert!(
+        (-2e-8..growth + 2e-8).contains(&excess),
+        "scenario {name}: {excess:e}"
+    );
+}
+
+#[test]
+fn selections_agree_with_the_reference() {
+    let table = read("selection/expected.tsv");
+    let scenarios = scenarios(&table);
+    assert_eq!(scenarios.len(), 12);
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let name = index + 1;
+        let (mut now, mut smallest_age) = (CookedTime::ZERO, f64::INFINITY);
+        let loaded: Vec<(SourceDump, SourceStatistics)> = scenario
+            .sources
+            .iter()
+            .map(|(file, _)| {
+                let dump = SourceDump::parse(&read(&format!("selection/{file}.dat")), later(), 0)
+                    .expect("a dump");
+                let mut statistics = SourceStatistics::new(StatisticsSettings::default());
+                statistics.restore(&dump.samples, dump.asymmetry_run);
+                let newest = statistics.samples().newest().expect("samples").time;
+                let state = scenario.states.iter().find(|state| state[0] == *file);
+                let age = number(state.expect("a state")[5]);
+                // The smallest age has the most digits.
+                if age > 0.0 && age < smallest_age {
+                    smallest_age = age;
+                    now = newest.plus(age);
+                }
+                (dump, statistics)
+            })
+            .collect();
+        let views: Vec<SourceView<'_>> = (0..)
+            .zip(&loaded)
+            .zip(&scenario.sources)
+            .map(|((key, (dump, statistics)), (file, text))| SourceView {
+                key,
+                kind: SourceKind::Ntp,
+                display_name: file,
+                log_name: file,
+                statistics,
+                options: options(text),
+                authenticated: false,
+                reachability: dump.reachability,
+                max_unreach: 100_000,
+                stratum: dump.stratum,
+                leap: dump.leap,
+                reference_id: key,
+                local_reference_id: None,
+            })
+            .collect();
+        let mut selector = Selector::new(settings(scenario.settings));
+        for view in &views {
+            selector.mark_updated(view.key);
+        }
+        let mut journal = Journal::new();
+        journal.enable(LogFile::Selection, true);
+        let selection = selector.select(now, None, &views, &mut journal);
+        let lines: Vec<Vec<String>> = journal
+            .drain()
+            .filter_map(|entry| match entry {
+                Entry::Line { text, .. } => {
+                    Some(text.split_whitespace().skip(2).map(str::to_owned).collect())
+                }
+                Entry::Message { .. } => None,
+            })
+            .collect();
+        assert_eq!(lines.len(), scenario.states.len(), "scenario {name}");
+        for (line, logged) in lines.iter().zip(&scenario.states) {
+            assert_eq!(line[..5], logged[..5], "scenario {name}");
+            for (found, logged) in line[6..].iter().zip(&logged[6..]) {
+                assert!(
+                    (number(found) - number(logged)).abs() < 2e-7 + 1e-3 * number(logged).abs(),
+                    "scenario {name}: {found}, logged {logged}"
+                );
+            }
+        }
+        match (&selection.outcome, &scenario.tracking) {
+            (Outcome::Update(update), Some(tracking)) => {
+                check_tracking(name, update, now, tracking);
+            }
+            (Outcome::None, None) => {}
+            (outcome, logged) => panic!("scenario {name}: {outcome:?}, logged {logged:?}"),
+        }
     }
 }

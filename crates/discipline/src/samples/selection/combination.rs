@@ -16,8 +16,9 @@ pub(crate) struct Contribution {
 /// of the selected fit. Offsets are weighted by inverse distance, frequencies by inverse
 /// variance.
 ///
-/// The reference adds a signed elapsed time to the deviation of offsets; here it is the
-/// magnitude, which the specification permits.
+/// The elapsed time added to the deviation of an offset is signed, as in the reference
+/// (logged values agree only so): going back from the newest sample into the fitted span,
+/// a fit does become more certain.
 pub(crate) fn combine(selected: &Contribution, others: &[Contribution]) -> Estimate {
     let target = &selected.estimate;
     if others.is_empty() {
@@ -33,7 +34,7 @@ pub(crate) fn combine(selected: &Contribution, others: &[Contribution]) -> Estim
         let weight = 1.0 / root_distance_s.max(MIN_DISTANCE_S);
         let elapsed = target.time.since(estimate.time);
         let offset = estimate.offset_at(target.time);
-        let sd = estimate.offset_sd_s + elapsed.abs() * estimate.frequency_sd;
+        let sd = estimate.offset_sd_s + elapsed * estimate.frequency_sd;
         weights += weight;
         offsets += weight * offset;
         squares += weight * (sd.powi(2) + (offset - target.offset_s).powi(2));
