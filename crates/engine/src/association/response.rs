@@ -306,17 +306,7 @@ impl Association {
     ) {
         let tests = &verdict.tests;
         self.counters.valid += 1;
-        let exchange = &mut self.exchange;
-        exchange.remote_poll = message.header.poll_log2;
-        exchange.remote_stratum = if message.header.stratum == 0 {
-            STRATUM_UNSYNCHRONISED
-        } else {
-            message.header.stratum
-        };
-        exchange.remote_root_delay_s = message.root_delay_s;
-        exchange.remote_root_dispersion_s = message.root_dispersion_s;
-        exchange.previous_requests = std::mem::take(&mut exchange.requests);
-        exchange.answered = true;
+        self.keep_remote_state(message);
         self.update_reachability(tests.synced(), outcome);
         if tests.synced() {
             outcome.status = Some(self.status_of(message));
@@ -352,6 +342,31 @@ impl Association {
             verdict.measurement.as_ref(),
             &self.exchange,
         );
+        self.plan_after_response(kod_delay_s, cx, outcome);
+    }
+
+    fn keep_remote_state(&mut self, message: &Response) {
+        let header = &message.header;
+        let exchange = &mut self.exchange;
+        exchange.remote_poll = header.poll_log2;
+        exchange.remote_stratum = if header.stratum == 0 {
+            STRATUM_UNSYNCHRONISED
+        } else {
+            header.stratum
+        };
+        exchange.remote_root_delay_s = message.root_delay_s;
+        exchange.remote_root_dispersion_s = message.root_dispersion_s;
+        exchange.previous_requests = std::mem::take(&mut exchange.requests);
+        exchange.answered = true;
+    }
+
+    /// Ends a burst that has its samples, closes the socket, sets the timer.
+    fn plan_after_response(
+        &mut self,
+        kod_delay_s: f64,
+        cx: &mut Context<'_>,
+        outcome: &mut Outcome,
+    ) {
         self.close_client_socket(outcome);
         if self
             .mode

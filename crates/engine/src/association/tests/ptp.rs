@@ -143,3 +143,43 @@ fn a_longer_way_back_is_taken_out_of_the_offset() {
         .sample;
     assert!((sample.offset_s + 15e-6).abs() < 2e-9, "{sample:?}");
 }
+
+#[test]
+fn requests_over_ptp_are_those_recorded() {
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/data/ntp/ptp_correction_sim.tsv"
+    ));
+    let mut config = AssociationConfig::new(AssociationMode::Client);
+    (config.min_poll, config.max_poll) = (0, 0);
+    config.extension_net_correction = true;
+    config.over_ptp = true;
+    let mut bench = Bench::new(config, "192.168.123.1:319");
+    bench.start();
+    let mut checked = 0;
+    for (name, rows) in recording(text) {
+        let [request, response, _] = rows.as_slice() else {
+            panic!("{name}")
+        };
+        let message = &request.bytes[PREFIX..];
+        bench
+            .random
+            .script
+            .push_back(timestamp_at(message, 40).to_bits());
+        let transmission = bench.next_transmission().unwrap();
+        assert_eq!(transmission.socket, SocketKind::Ptp);
+        assert_eq!(transmission.payload.as_slice(), message, "{name}");
+        bench.sent(request.time);
+        let arrival = Arrival {
+            socket: SocketKind::Ptp,
+            local_address: None,
+            timestamp: LocalTimestamp::new(response.time, 1e-7, TimestampSource::Hardware),
+        };
+        let message = &response.bytes[PREFIX..];
+        let outcome =
+            bench.run(|association, cx| association.handle_datagram(message, &arrival, cx));
+        assert!(outcome.tests.unwrap().valid(), "{name}");
+        checked += 1;
+    }
+    assert_eq!(checked, 8);
+}

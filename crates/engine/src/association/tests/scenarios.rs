@@ -385,3 +385,56 @@ fn the_report_shows_the_accumulated_sample() {
     assert!((data.offset_s - 0.01).abs() < 1e-6);
     assert_eq!(last.measured_offset_s, -data.offset_s);
 }
+
+#[test]
+fn interleaved_samples_are_of_the_previous_exchange() {
+    let mut config = client();
+    config.interleaved = true;
+    let mut bench = Bench::new(config, REMOTE);
+    bench.start();
+    let mut served_before = NtpTimestamp::ZERO;
+    let mut delays_s = Vec::new();
+    let mut passed = Vec::new();
+    for delay_s in [1e-3, 2e-3, 4e-3, 8e-3] {
+        let first = served_before.is_zero();
+        let outcome = exchange_interleaved(&mut bench, delay_s, &mut served_before, first);
+        let tests = outcome.tests.unwrap();
+        assert!(tests.synced());
+        passed.push(tests.good());
+        delays_s.push(bench.association.ntp_data().peer_delay_s);
+        assert_eq!(bench.association.ntp_data().interleaved, !first);
+    }
+    // The first interleaved response would give a sample of the same exchange as the basic
+    // one before.
+    assert_eq!(passed, [true, false, true, true]);
+    for (delay_s, expected_s) in delays_s[2..].iter().zip([2e-3, 4e-3]) {
+        assert!((delay_s - expected_s).abs() < 1e-6, "{delays_s:?}");
+    }
+    assert_eq!(bench.statistics.samples().len(), 3);
+    let offset_s = bench.association.ntp_data().offset_s;
+    assert!((offset_s - 0.01).abs() < 1e-6, "{offset_s}");
+}
+
+/// A server that answers every request but the first in interleaved mode.
+fn exchange_interleaved(
+    bench: &mut Bench,
+    delay_s: f64,
+    served_before: &mut NtpTimestamp,
+    first: bool,
+) -> Outcome {
+    let transmission = bench.next_transmission().unwrap();
+    let at = bench.cooked;
+    bench.sent(at);
+    let mut header = answer(&transmission, at.plus(delay_s / 2.0), 0.01);
+    let request = Header::parse(transmission.payload.as_slice().first_chunk().unwrap());
+    let previous = std::mem::replace(served_before, header.transmit);
+    if !first {
+        assert_ne!(request.receive, NtpTimestamp::ZERO);
+        header.origin = request.receive;
+        header.transmit = previous;
+    }
+    bench.monotonic = bench.monotonic.plus(delay_s);
+    bench.cooked = at.plus(delay_s);
+    let arrival = bench.cooked;
+    bench.receive(&header.to_bytes(), arrival)
+}
