@@ -46,7 +46,8 @@ impl Readiness {
         self.0 & (libc::POLLOUT | libc::POLLHUP | libc::POLLERR) != 0
     }
 
-    /// The error queue has something, or the socket has a pending error.
+    /// The error queue has something, or the socket has a pending error; reading the
+    /// error queue ([`crate::socket::ReceiveBatch::receive_errors`]) gives either.
     pub fn error_queue(self) -> bool {
         self.0 & (libc::POLLPRI | libc::POLLERR) != 0
     }

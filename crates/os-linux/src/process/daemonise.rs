@@ -111,7 +111,8 @@ fn become_daemon(keep: impl Fn(RawFd) -> bool) -> Result<(), CallError> {
     attach_to_null(2, OpenOptions::new().read(true).write(true))
 }
 
-fn attach_to_null(number: RawFd, options: &OpenOptions) -> Result<(), CallError> {
+/// Puts `/dev/null` in the place of one of the descriptors 0, 1 and 2.
+pub(super) fn attach_to_null(number: RawFd, options: &OpenOptions) -> Result<(), CallError> {
     let null = options
         .open("/dev/null")
         .map_err(|error| CallError::new("open(/dev/null)", error))?;
@@ -191,6 +192,13 @@ mod tests {
                 readiness.ready().expect("told");
             }
             "failing" => readiness.fail("it did not work").expect("told"),
+            "standard output" => {
+                // The foreground process has it too, so its other end stays open.
+                let mut taken = super::super::take_descriptor(1).expect("taken");
+                println!("this goes nowhere");
+                taken.write_all(b"\n").expect("a write to /dev/null");
+                readiness.ready().expect("told");
+            }
             _ => drop(readiness),
         }
         exit_now(0);
@@ -200,6 +208,7 @@ mod tests {
     fn the_foreground_process_follows_the_daemon() {
         let ready = run("ready");
         assert_eq!(ready.status.code(), Some(0), "{ready:?}");
+        assert_eq!(run("standard output").status.code(), Some(0));
         let failing = run("failing");
         assert_eq!(failing.status.code(), Some(1));
         let text = String::from_utf8_lossy(&failing.stderr);

@@ -19,9 +19,11 @@ pub use identity::{
 pub use limits::{lock_memory, set_real_time_priority};
 pub use syslog::{Severity, Syslog};
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::error::check;
 
 /// Whether a process with this number exists, also as a zombie: the check of a pidfile
 /// (system chapter, section 2.3).
@@ -43,13 +45,25 @@ pub fn set_umask(mask: u32) -> u32 {
 /// Descriptors that the process opened itself cannot be taken: they are close-on-exec,
 /// which one that came through `exec` never is.
 ///
+/// Standard output and standard error (1, 2) leave `/dev/null` in their place, since std
+/// expects them to be open.
+///
 /// # Errors
 ///
-/// `EBADF` when it is not open, was not handed over, or is one of 0, 1 and 2, which std
-/// uses.
+/// `EBADF` when it is not open, was not handed over, or is standard input.
 pub fn take_descriptor(number: RawFd) -> io::Result<File> {
-    if number < 3 || !is_handed_over(number) {
+    if number < 1 || !is_handed_over(number) {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    if number < 3 {
+        // SAFETY: the call takes integers only; its result is owned by nobody else.
+        let taken = unsafe {
+            let duplicate = check(libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3))?;
+            OwnedFd::from_raw_fd(duplicate)
+        };
+        daemonise::attach_to_null(number, OpenOptions::new().write(true))
+            .map_err(|error| error.error)?;
+        return Ok(File::from(taken));
     }
     // SAFETY: nothing in the process owns a descriptor that was handed over, and the flag
     // set below keeps it from being taken again.
@@ -103,7 +117,7 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).expect("read");
         assert_eq!(text, "\n");
-        for bad in [-1, 0, 2, 1_000_000] {
+        for bad in [-1, 0, 1_000_000] {
             assert!(take_descriptor(bad).is_err(), "{bad}");
         }
     }

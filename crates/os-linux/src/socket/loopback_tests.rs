@@ -296,6 +296,34 @@ fn identifiers_come_back() {
 }
 
 #[test]
+fn a_refused_datagram_is_reported_once() {
+    let closed = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let options = UdpOptions {
+        connect: closed.local_addr().ok(),
+        timestamps: Some(TransmitTimestamps::Always),
+        ..UdpOptions::new(IpFamily::V4)
+    };
+    let client = open(&mut support(), &options);
+    drop(closed);
+    send_datagram(client.as_fd(), b"to nobody", &Outgoing::default()).expect("send");
+    let mut batch = ReceiveBatch::new();
+    let mut set = PollSet::default();
+    let slot = set.add(client.as_fd(), Interest::READ | Interest::ERROR_QUEUE);
+    let mut refusals = 0;
+    while set.wait(Timeout::NOW).expect("wait") > 0 {
+        assert!(set.readiness(slot).error_queue());
+        match batch.receive_errors(client.as_fd()) {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!(refusals, 1);
+}
+
+#[test]
 fn options_are_set() {
     let mut support = SocketSupport::without_atomic_flags();
     assert!(support.has_family(IpFamily::V4));

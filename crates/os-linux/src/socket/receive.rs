@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use super::address::{NAME_SIZE, decode_address};
 use super::ancillary::Ancillary;
 use super::control::CONTROL_SIZE;
+use super::options::option;
 use crate::error::{check, check_length};
 
 /// Datagrams read in one go (system chapter, section 6.3).
@@ -115,9 +116,19 @@ impl ReceiveBatch {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the queue is empty.
+    /// `WouldBlock` when the queue is empty; but a pending error of the socket instead,
+    /// if there is one, since `poll` reports both alike and would go on doing so.
     pub fn receive_errors(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.fill(socket, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
+        match self.fill(socket, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Reading the option clears the error.
+                match option(socket, libc::SOL_SOCKET, libc::SO_ERROR)? {
+                    0 => Err(error),
+                    number => Err(io::Error::from_raw_os_error(number)),
+                }
+            }
+            result => result,
+        }
     }
 
     /// The datagrams of the last call.
