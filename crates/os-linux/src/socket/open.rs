@@ -157,6 +157,9 @@ impl SocketSupport {
             ignore(set_option(socket, level, name, 1));
         }
         place(socket, options.device, options.bind, fresh)?;
+        if let Some(address) = options.connect {
+            connect(socket, address).map_err(SocketError::at("connect"))?;
+        }
         if (1..64).contains(&options.dscp) {
             let (level, name) = match options.family {
                 IpFamily::V4 => (libc::IPPROTO_IP, libc::IP_TOS),
@@ -166,9 +169,6 @@ impl SocketSupport {
         }
         if let Some(transmit) = options.timestamps {
             self.timestamping.apply(socket, transmit);
-        }
-        if let Some(address) = options.connect {
-            connect(socket, address).map_err(SocketError::at("connect"))?;
         }
         Ok(opened.map(UdpSocket::from))
     }
