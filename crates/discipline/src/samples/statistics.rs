@@ -189,20 +189,25 @@ impl SourceStatistics {
                 .is_none_or(|newest| sample.time > newest.time)
             {
                 self.store.push(*sample, CAPACITY);
-                if let Some(kalman) = &mut self.kalman {
-                    kalman.update(&self.store, &self.settings);
-                }
+                self.fit_kalman();
             }
         }
         self.regression.set_asymmetry_run(asymmetry_run);
         self.fit_regression();
     }
 
+    /// Regression first: the filter takes over the asymmetry that it found.
     fn fit(&mut self) {
+        self.fit_regression();
+        self.fit_kalman();
+    }
+
+    fn fit_kalman(&mut self) {
         if let Some(kalman) = &mut self.kalman {
+            let sample_sd = self.regression.estimate().sample_sd_s;
+            kalman.set_regression(self.regression.asymmetry(), sample_sd);
             kalman.update(&self.store, &self.settings);
         }
-        self.fit_regression();
     }
 
     fn fit_regression(&mut self) {
@@ -375,9 +380,10 @@ impl SourceStatistics {
         })
     }
 
-    /// The row of the `sourcestats` report.
+    /// The row of the `sourcestats` report: always of the regression, so that its
+    /// quantities keep their meaning.
     pub fn report(&self, now: CookedTime) -> StatisticsReport {
-        let estimate = self.estimate();
+        let estimate = self.regression.estimate();
         let span = match (self.store.oldest(), self.store.newest()) {
             (Some(oldest), Some(newest)) => newest.time.since(oldest.time).round() as u32,
             _ => 0,
