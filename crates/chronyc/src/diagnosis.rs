@@ -1,0 +1,119 @@
+//! Explanations for people, printed on a terminal after the reference's line: why there is no
+//! connection, what a refusal means, which word was probably meant.
+
+use std::fmt::Write;
+use std::io::ErrorKind;
+
+use control_wire::Status;
+
+use crate::connection::{Server, Trial};
+
+/// What was tried to reach the daemon, and what to check.
+pub(crate) fn of_trials(trials: &[Trial]) -> String {
+    let mut text = String::new();
+    for Trial { server, error } in trials {
+        let what = match error {
+            Some(error) => error.to_string(),
+            None => "no reply".to_owned(),
+        };
+        let check = check_of(server, error.as_ref().map(std::io::Error::kind));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  tried {server}: {what}; {check}");
+    }
+    text
+}
+
+fn check_of(server: &Server, error: Option<ErrorKind>) -> &'static str {
+    match (server, error) {
+        (Server::Unix(_), Some(ErrorKind::NotFound)) => {
+            "is chronyd running, and does its bindcmdaddress name this path?"
+        }
+        (Server::Unix(_), Some(ErrorKind::PermissionDenied)) => {
+            "run as root or as the user of chronyd to use the socket"
+        }
+        (Server::Unix(_), Some(ErrorKind::ConnectionRefused)) => {
+            "the socket is left over, chronyd is not running"
+        }
+        (Server::Unix(_), _) => "is chronyd running and not stopped?",
+        (Server::Udp(_), Some(ErrorKind::ConnectionRefused)) => {
+            "is chronyd running there, and is cmdport this port (-p)?"
+        }
+        (Server::Udp(_), Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)) => {
+            "check the address (-h) and the route to it"
+        }
+        (Server::Udp(_), _) => "does the daemon allow this host (cmdallow), or a firewall drop it?",
+    }
+}
+
+/// What to do about a refusal.
+pub(crate) const fn of_status(status: Status) -> &'static str {
+    match status {
+        Status::Unauthorised => {
+            "  This command works over the Unix socket of chronyd only: run as root or as its user."
+        }
+        Status::NotEnabled => "  A directive of chrony.conf must enable it (manual, smoothtime).",
+        Status::NoSuchSource => "  The command \"sources -a\" lists the sources.",
+        _ => "",
+    }
+}
+
+/// Longest distance of a word that still is a suggestion.
+const MAX_DISTANCE: usize = 3;
+
+/// The candidate nearest to `word`, if one is near.
+pub(crate) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let word = word.to_ascii_lowercase();
+    let (distance, _, best) = candidates
+        .into_iter()
+        .map(|candidate| {
+            // An abbreviation is nearer than any misspelling.
+            let distance = if candidate.starts_with(&word) {
+                0
+            } else {
+                edits(&word, candidate)
+            };
+            (distance, candidate.len(), candidate)
+        })
+        .min()?;
+    (distance <= MAX_DISTANCE && distance * 2 <= word.len()).then_some(best)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn `from` into `to`.
+fn edits(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut previous: Vec<usize> = (0..=to.len()).collect();
+    for (row, &letter) in from.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, &target) in to.iter().enumerate() {
+            let replaced = previous[column] + usize::from(letter != target);
+            let mut cost = replaced
+                .min(previous[column + 1] + 1)
+                .min(current[column] + 1);
+            if row > 0 && column > 0 && letter == to[column - 1] && from[row - 1] == target {
+                cost = cost.min(before[column - 1] + 1);
+            }
+            current.push(cost);
+        }
+        before = std::mem::replace(&mut previous, current);
+    }
+    previous.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{edits, nearest};
+
+    #[test]
+    fn suggestions() {
+        let words = ["tracking", "sources", "sourcestats", "makestep"];
+        assert_eq!(nearest("track", words), Some("tracking"));
+        assert_eq!(nearest("Soruces", words), Some("sources"));
+        assert_eq!(nearest("xyz", words), None);
+        assert_eq!(edits("ab", "ba"), 1);
+        assert_eq!(edits("", "abc"), 3);
+    }
+}
