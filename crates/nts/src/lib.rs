@@ -4,9 +4,11 @@ pub mod client;
 pub mod fields;
 mod hex;
 pub mod ke;
+pub mod log;
 pub mod random;
 pub mod server;
 pub mod session_keys;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod verify;

@@ -149,6 +149,16 @@ impl MessageBuffer {
         }
     }
 
+    /// The state when the peer ends its side before the message is complete: one that fills
+    /// the buffer counts as too long (NTS chapter, section 3.3).
+    pub const fn end(&self) -> Framing {
+        if self.is_full() {
+            Framing::TooLong
+        } else {
+            Framing::Invalid
+        }
+    }
+
     /// Whether not one more octet fits.
     pub const fn is_full(&self) -> bool {
         self.data.len() == MAX_MESSAGE
