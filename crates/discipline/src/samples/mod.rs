@@ -27,7 +27,7 @@ pub mod sample;
 pub mod selection;
 pub mod statistics;
 pub mod store;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod reference_tests;

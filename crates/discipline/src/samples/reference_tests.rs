@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::dump::SourceDump;
 use super::estimator::StatisticsSettings;
+use super::sample::Sample;
 use super::selection::{
     Outcome, ReferenceUpdate, SelectOptions, SelectionSettings, Selector, SourceKind, SourceView,
 };
@@ -337,4 +338,99 @@ fn selections_agree_with_the_reference() {
             (outcome, logged) => panic!("scenario {name}: {outcome:?}, logged {logged:?}"),
         }
     }
+}
+
+/// Feeds every sample that the reference had and compares each of its fits: window, runs
+/// and asymmetry depend on all samples before.
+fn replay(file: &str, settings: StatisticsSettings) -> usize {
+    let table = read(&format!("history/{file}.tsv"));
+    let mut statistics = SourceStatistics::new(StatisticsSettings {
+        precision_s: 1e-7,
+        ..settings
+    });
+    let mut compared = 0;
+    for (index, line) in table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .enumerate()
+    {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let (seconds, fraction) = columns[0].split_once('.').expect("a time");
+        let sample = Sample {
+            time: CookedTime::from_parts(number(seconds) as i64, number(fraction) as i64),
+            offset_s: -number(columns[1]),
+            peer_delay_s: number(columns[2]),
+            peer_dispersion_s: number(columns[3]),
+            root_delay_s: number(columns[2]),
+            root_dispersion_s: number(columns[3]),
+        };
+        statistics.accumulate(&sample, file, &mut Journal::new());
+        let Some(logged) = columns.get(4..14) else {
+            continue;
+        };
+        let details = statistics.regression().details().expect("a fit");
+        let found = [
+            details.samples,
+            details.dropped,
+            statistics.regression().runs() as usize,
+        ];
+        let expected = [logged[6], logged[7], logged[8]].map(|word| number(word) as usize);
+        assert_eq!(found, expected, "{file} sample {index}");
+        let fit = statistics.estimate();
+        for (found, logged) in [
+            fit.sample_sd_s,
+            fit.offset_s,
+            fit.offset_sd_s,
+            fit.frequency,
+            fit.skew,
+        ]
+        .into_iter()
+        .zip(logged)
+        {
+            // The offsets of a dump have seven digits.
+            let close = (found - number(logged)).abs() < 2e-12;
+            assert!(
+                close || agrees(found, number(logged), 3),
+                "{file} sample {index}: {found:e}, logged {logged}"
+            );
+        }
+        let asymmetry = statistics.regression().asymmetry();
+        assert!(
+            (asymmetry - number(logged[9])).abs() < 0.006,
+            "{file} sample {index}"
+        );
+        compared += 1;
+    }
+    compared
+}
+
+#[test]
+fn histories_agree_with_the_reference() {
+    let defaults = StatisticsSettings::default();
+    let without_asymmetry = StatisticsSettings {
+        asymmetry: 0.0,
+        ..defaults
+    };
+    assert_eq!(replay("2", defaults), 335);
+    assert_eq!(replay("4", without_asymmetry), 360);
+    assert_eq!(
+        replay(
+            "5",
+            StatisticsSettings {
+                max_samples: 20,
+                ..without_asymmetry
+            }
+        ),
+        364
+    );
+    assert_eq!(
+        replay(
+            "6",
+            StatisticsSettings {
+                min_samples: 12,
+                ..defaults
+            }
+        ),
+        340
+    );
 }
