@@ -1,6 +1,7 @@
 //! Measurement dumps: the text of `dumpdir/<name>.dat` (discipline chapter, section 5).
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use ntp_wire::LeapIndicator;
 
@@ -20,6 +21,28 @@ const DELAY_LIMIT_S: f64 = 1e6;
 const LARGEST_ASYMMETRY_RUN: i64 = 1000;
 /// The name of a source that has none: a reference clock.
 pub const NO_NAME: &str = ".";
+
+/// Ending of the name of a dump file.
+const SUFFIX: &str = ".dat";
+/// Beginning of the name of a reference clock's dump file.
+const REFERENCE_ID_PREFIX: &str = "refid:";
+
+/// Name of the file of an NTP source.
+pub fn file_name_of_address(address: IpAddr) -> String {
+    format!("{address}{SUFFIX}")
+}
+
+/// Name of the file of a reference clock.
+pub fn file_name_of_reference_id(reference_id: u32) -> String {
+    format!("{REFERENCE_ID_PREFIX}{reference_id:08x}{SUFFIX}")
+}
+
+/// Whether a file in `dumpdir` is a dump and therefore deleted once dumps were loaded: its
+/// name, without `.dat`, is an IP address or starts with `refid:`.
+pub fn is_dump_file_name(name: &str) -> bool {
+    name.strip_suffix(SUFFIX)
+        .is_some_and(|stem| stem.starts_with(REFERENCE_ID_PREFIX) || stem.parse::<IpAddr>().is_ok())
+}
 
 /// The saved state of one source.
 #[derive(Clone, Debug, PartialEq)]

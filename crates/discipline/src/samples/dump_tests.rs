@@ -103,6 +103,24 @@ fn a_dump_belongs_to_its_source() {
     assert_eq!(dump.check_source(None, false), Ok(()));
 }
 
+#[test]
+fn names_of_files() {
+    let address: IpAddr = "2001:db8::1".parse().expect("an address");
+    assert_eq!(file_name_of_address(address), "2001:db8::1.dat");
+    assert_eq!(file_name_of_reference_id(0x5050_5330), "refid:50505330.dat");
+    for (name, is_dump) in [
+        ("192.0.2.1.dat", true),
+        ("2001:db8::1.dat", true),
+        ("refid:50505330.dat", true),
+        ("refid:x.dat", true),
+        ("192.0.2.1", false),
+        ("notes.dat", false),
+        ("192.0.2.1.dat.old", false),
+    ] {
+        assert_eq!(is_dump_file_name(name), is_dump, "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 

@@ -1,6 +1,7 @@
 //! Scenarios of source selection.
 
 use ntp_wire::LeapIndicator;
+use proptest::prelude::*;
 
 use super::*;
 use crate::journal::{Entry, LogFile, Severity};
@@ -726,4 +727,72 @@ fn reselect_forgets_and_chooses_again() {
     assert_eq!(world.states(), "U");
     world.poll_all(1);
     assert_eq!(world.states(), "*");
+}
+
+fn any_source() -> impl Strategy<Value = (f64, f64, f64, u8, u8, u8)> {
+    let offset = prop_oneof![Just(0.0), -1.0..1.0_f64, -1e9..1e9_f64];
+    (
+        offset,
+        1e-6..2.0_f64,
+        0.0..0.01_f64,
+        0..16_u8,
+        0..16_u8,
+        0..4_u8,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn every_selection_is_sane(
+        descriptions in proptest::collection::vec(any_source(), 0..7),
+        events in proptest::collection::vec((0..7_usize, any::<bool>()), 1..60),
+        orphan_stratum in proptest::option::of(1..16_u8),
+        min_sources in 0..3_u32,
+    ) {
+        let mut all = Vec::new();
+        for (key, (offset, distance, jitter, stratum, options, leap)) in (1..).zip(descriptions) {
+            let mut source = Source::new(key, offset, distance);
+            source.jitter_s = jitter;
+            source.stratum = stratum;
+            source.leap = LeapIndicator::from_bits(leap);
+            source.options = SelectOptions {
+                noselect: options & 7 == 7,
+                prefer: options & 2 != 0,
+                trust: options & 4 != 0,
+                require: options & 9 == 9,
+            };
+            all.push(source);
+        }
+        let settings =
+            SelectionSettings { orphan_stratum, min_sources, ..SelectionSettings::default() };
+        let mut world = World::with(all, settings);
+        for (index, all_at_once) in events {
+            if all_at_once {
+                world.poll_all(1);
+            } else {
+                world.poll(&[index]);
+            }
+            let states = world.states();
+            prop_assert!(states.matches('*').count() <= 1, "{}", states);
+            let selected = world.sources.iter().find(|source| {
+                world.selector.state(source.key) == SourceState::Selected
+            });
+            if let Some(source) = selected {
+                prop_assert_eq!(world.selector.selected(), Some(source.key));
+            }
+            if let Outcome::Update(update) = world.outcome {
+                prop_assert_eq!(world.selector.selected(), Some(update.key));
+                let numbers = [
+                    update.offset_s, update.offset_sd_s, update.frequency, update.frequency_sd,
+                    update.skew, update.root_delay_s, update.root_dispersion_s,
+                ];
+                prop_assert!(numbers.iter().all(|number| number.is_finite()), "{:?}", update);
+            }
+            for source in &world.sources {
+                prop_assert!(world.selector.report(&source.view()).score.is_finite());
+            }
+        }
+    }
 }
