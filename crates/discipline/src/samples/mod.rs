@@ -22,7 +22,7 @@ mod quantile_tables;
 pub mod reachability;
 pub mod regression;
 pub mod robust_line;
-mod runs_test;
+pub(crate) mod runs_test;
 pub mod sample;
 pub mod selection;
 pub mod statistics;
