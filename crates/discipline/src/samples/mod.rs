@@ -30,6 +30,8 @@ pub mod store;
 pub(crate) mod text;
 
 #[cfg(test)]
+mod closed_loop_tests;
+#[cfg(test)]
 mod reference_tests;
 #[cfg(test)]
 pub(crate) mod testing;
