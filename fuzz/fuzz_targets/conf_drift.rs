@@ -1,7 +1,7 @@
-//! Any bytes as a drift file and as points of temperature compensation.
+//! Any bytes as a drift file, as points of temperature compensation and as files of the real-time clock.
 #![no_main]
 
-use chrony_conf::{drift, temperature};
+use chrony_conf::{drift, rtc_files, temperature};
 use libfuzzer_sys::fuzz_target;
 
 fn check(content: &[u8]) {
@@ -14,6 +14,10 @@ fn check(content: &[u8]) {
     }
     if let Ok(points) = temperature::parse(content) {
         assert!(points.len() >= 2);
+    }
+    rtc_files::parse_hwclock(content);
+    if let Some(read) = rtc_files::parse_coefficients(content) {
+        assert!(rtc_files::parse_coefficients(rtc_files::format_coefficients(&read).as_bytes()).is_some());
     }
 }
 

@@ -60,6 +60,11 @@ impl<'l> Arguments<'l> {
         Some(word)
     }
 
+    /// The argument at an index, read or not.
+    pub fn word(&self, index: usize) -> Option<Word<'l>> {
+        self.words.get(index).copied()
+    }
+
     /// The words not read yet.
     pub fn rest(&mut self) -> impl Iterator<Item = Word<'l>> + use<'_, 'l> {
         std::iter::from_fn(move || self.next_word())

@@ -1,8 +1,8 @@
 //! Directives of the system clock with more than one argument (configuration chapter,
 //! section 4.5), `broadcast`, `mailonchange` and `initstepslew`'s threshold.
 //!
-//! The directives with several numbers are scanned as one text by the reference: each
-//! number but the last must be a whole word, after the last one anything may follow.
+//! The directives with several numbers are scanned as one text by the reference: between
+//! the numbers there may be only white space (or nothing), after the last one anything.
 
 use crate::arguments::Arguments;
 use crate::config::{
@@ -33,11 +33,16 @@ fn refused(word: Option<Word<'_>>, arguments: &Arguments<'_>, expected: &str) ->
     }
 }
 
-/// A number, a whole word.
-fn whole_double(arguments: &mut Arguments<'_>) -> Result<f64, Fault> {
+/// A number; the next one may follow without white space (`1-1`).
+fn scanned_double(arguments: &mut Arguments<'_>) -> Result<f64, Fault> {
     let word = arguments.next_word();
-    word.and_then(|word| numbers::whole_double(word.text))
-        .ok_or_else(|| refused(word, arguments, "expected a number"))
+    match word.and_then(|word| numbers::double_prefix(word.text).map(|found| (word, found))) {
+        Some((word, (value, length))) => {
+            arguments.give_back(word, length);
+            Ok(value)
+        }
+        None => Err(refused(word, arguments, "expected a number")),
+    }
 }
 
 /// A number at the start of a word; the rest of the word is ignored.
@@ -48,14 +53,18 @@ pub fn leading_double(arguments: &mut Arguments<'_>) -> Result<f64, Fault> {
         .ok_or_else(|| refused(word, arguments, "expected a number"))
 }
 
-/// An integer, a whole word.
-fn whole_integer(arguments: &mut Arguments<'_>) -> Result<i32, Fault> {
+/// An integer; the next number may follow without white space.
+fn scanned_integer(arguments: &mut Arguments<'_>) -> Result<i32, Fault> {
     let word = arguments.next_word();
-    word.and_then(|word| {
-        let (value, length) = numbers::wrapped_integer_prefix(word.text)?;
-        (length == word.text.len()).then_some(value)
-    })
-    .ok_or_else(|| refused(word, arguments, "expected an integer"))
+    match word
+        .and_then(|word| numbers::wrapped_integer_prefix(word.text).map(|found| (word, found)))
+    {
+        Some((word, (value, length))) => {
+            arguments.give_back(word, length);
+            Ok(value)
+        }
+        None => Err(refused(word, arguments, "expected an integer")),
+    }
 }
 
 /// An integer at the start of a word; the rest of the word is ignored.
@@ -80,7 +89,7 @@ fn end_of_line(arguments: &mut Arguments<'_>) -> Result<(), Fault> {
 /// `makestep THR LIMIT`; with `restart` a positive limit becomes 0.
 pub fn makestep(arguments: &mut Arguments<'_>, restart: bool) -> Result<MakeStep, Fault> {
     arguments.expect_count(2, 2)?;
-    let threshold_s = whole_double(arguments)?;
+    let threshold_s = scanned_double(arguments)?;
     let limit = leading_integer(arguments)?;
     Ok(MakeStep {
         threshold_s,
@@ -92,8 +101,8 @@ pub fn makestep(arguments: &mut Arguments<'_>, restart: bool) -> Result<MakeStep
 pub fn maxchange(arguments: &mut Arguments<'_>) -> Result<MaxChange, Fault> {
     arguments.expect_count(3, 3)?;
     Ok(MaxChange {
-        offset_s: whole_double(arguments)?,
-        start: whole_integer(arguments)?,
+        offset_s: scanned_double(arguments)?,
+        start: scanned_integer(arguments)?,
         ignore: leading_integer(arguments)?,
     })
 }
@@ -101,15 +110,15 @@ pub fn maxchange(arguments: &mut Arguments<'_>) -> Result<MaxChange, Fault> {
 /// `fallbackdrift MIN MAX`.
 pub fn fallback_drift(arguments: &mut Arguments<'_>) -> Result<(i32, i32), Fault> {
     arguments.expect_count(2, 2)?;
-    Ok((whole_integer(arguments)?, leading_integer(arguments)?))
+    Ok((scanned_integer(arguments)?, leading_integer(arguments)?))
 }
 
 /// `smoothtime FREQ WANDER [leaponly]`.
 pub fn smooth_time(arguments: &mut Arguments<'_>) -> Result<SmoothTime, Fault> {
     arguments.expect_count(2, 3)?;
-    let max_frequency_ppm = whole_double(arguments)?;
+    let max_frequency_ppm = scanned_double(arguments)?;
     let max_wander_ppm = leading_double(arguments)?;
-    let leap_only = match arguments.next_word() {
+    let leap_only = match arguments.word(2) {
         None => false,
         Some(word) if word.text.eq_ignore_ascii_case("leaponly") => true,
         Some(word) => {
@@ -160,9 +169,9 @@ pub fn temperature(arguments: &mut Arguments<'_>) -> Result<TemperatureCompensat
         TemperatureCurve::Points(text::to_path(points.text))
     } else {
         TemperatureCurve::Quadratic {
-            reference: whole_double(arguments)?,
-            k0_ppm: whole_double(arguments)?,
-            k1_ppm: whole_double(arguments)?,
+            reference: scanned_double(arguments)?,
+            k0_ppm: scanned_double(arguments)?,
+            k1_ppm: scanned_double(arguments)?,
             k2_ppm: leading_double(arguments)?,
         }
     };
@@ -228,6 +237,13 @@ mod tests {
             })
         );
         assert!(step("1x 3").is_err());
+        assert_eq!(
+            step("1-2 3"),
+            Ok(MakeStep {
+                threshold_s: 1.0,
+                limit: -2
+            })
+        );
         assert_eq!(read("1 2x", fallback_drift), Ok((1, 2)));
         assert!(read("1 1x 2", maxchange).is_err());
     }

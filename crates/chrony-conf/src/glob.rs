@@ -9,9 +9,9 @@ use crate::text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SearchError;
 
-/// Whether a name has wildcard characters.
+/// Whether a name has wildcard characters, or a backslash, which takes their meaning away.
 pub fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
+    text.contains(['*', '?', '[', '\\'])
 }
 
 /// The files that match a pattern, sorted bytewise.
@@ -35,10 +35,13 @@ pub fn expand(pattern: &str, reader: &dyn Reader) -> Result<Vec<PathBuf>, Search
         }
         found = next;
         searched |= has_wildcard(name);
-        // Before the first wildcard a directory must exist, after it what is missing is no match.
+        // What is missing after a wildcard is no match.
         if searched && !has_wildcard(name) {
             found.retain(|path| exists(path, reader));
         }
+    }
+    if !searched {
+        found.retain(|path| exists(path, reader));
     }
     found.sort();
     Ok(found.iter().map(|path| to_path(path)).collect())
@@ -53,7 +56,15 @@ fn exists(path: &[u8], reader: &dyn Reader) -> bool {
 }
 
 fn has_wildcard(name: &[u8]) -> bool {
-    name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+    let mut bytes = name.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' | b'[' => return true,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn unescaped(name: &[u8]) -> Vec<u8> {
@@ -160,6 +171,11 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     loop {
         rest = match rest {
             [b']', after @ ..] if !first => return Some((inside != negated, after)),
+            [b'[', b':', class @ ..] if class_end(class).is_some() => {
+                let (name, after) = class.split_at(class_end(class)?);
+                inside |= in_class(name, byte);
+                after.get(2..)?
+            }
             [low, b'-', high, after @ ..] if *high != b']' => {
                 inside |= (*low..=*high).contains(&byte);
                 after
@@ -171,6 +187,34 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
             [] => return None,
         };
         first = false;
+    }
+}
+
+/// Where the name of a class such as `[:alpha:]` ends.
+fn class_end(text: &[u8]) -> Option<usize> {
+    let length = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_lowercase())
+        .count();
+    text.get(length..)?.starts_with(b":]").then_some(length)
+}
+
+/// Whether a byte is of a class of the C locale.
+fn in_class(name: &[u8], byte: u8) -> bool {
+    match name {
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        b"alpha" => byte.is_ascii_alphabetic(),
+        b"blank" => matches!(byte, b' ' | b'\t'),
+        b"cntrl" => byte.is_ascii_control(),
+        b"digit" => byte.is_ascii_digit(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"lower" => byte.is_ascii_lowercase(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"punct" => byte.is_ascii_punctuation(),
+        b"space" => crate::lexer::is_space(byte),
+        b"upper" => byte.is_ascii_uppercase(),
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => false,
     }
 }
 
@@ -193,6 +237,8 @@ mod tests {
             ("a*b*c", "aXbYbZc", true),
             ("a*b*c", "aXbYbZ", false),
             ("\\*", "*", true),
+            ("[[:alpha:]_]?", "a1", true),
+            ("[![:digit:]]", "7", false),
         ] {
             assert_eq!(
                 matches(pattern.as_bytes(), name.as_bytes()),

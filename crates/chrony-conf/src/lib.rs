@@ -9,11 +9,27 @@
 //! and what would have been valid there; the loader makes a [`Diagnostic`] of it, whose text
 //! is the reference's line. [`render`] shows it to a person.
 //!
+//! ```
+//! use chrony_conf::files::SystemReader;
+//! use chrony_conf::{Options, load};
+//!
+//! let directives = ["pool pool.example.net iburst", "makestep 1 3", "maxdistence 2"];
+//! let options = Options {
+//!     directives: directives.map(Into::into).to_vec(),
+//!     ..Options::default()
+//! };
+//! let loaded = load(&options, &SystemReader::new(|_name, _family| None));
+//! let error = &loaded.diagnostics[0];
+//! assert_eq!(error.text, "Invalid directive maxdistence at line 3");
+//! assert_eq!(error.suggestion, Some("maxdistance"));
+//! assert_eq!(loaded.config.clock.makestep.limit, 3);
+//! ```
+//!
 //! # Other files
 //!
 //! Files that directives name have rooms of their own: [`source_files`] (`*.sources`),
-//! [`keys`], [`leap_list`] and [`leap_zone`], [`drift`], [`temperature`]. [`start`] has the checks that are made
-//! at start, not while parsing.
+//! [`keys`], [`leap_list`] and [`leap_zone`], [`drift`], [`rtc_files`], [`temperature`].
+//! [`start`] has the checks that are made at start, not while parsing.
 //!
 //! # Limits
 //!
@@ -46,6 +62,7 @@ pub mod options;
 pub mod print;
 pub mod refclock;
 pub mod render;
+pub mod rtc_files;
 pub mod source_files;
 pub mod sources;
 pub mod start;
