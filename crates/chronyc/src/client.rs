@@ -133,6 +133,10 @@ impl Client {
             self.refused(header.status);
             return Err(Failed);
         }
+        if header.status != Status::Success {
+            // The answers of access checks; a report cannot have them.
+            self.status_line(header.status.text());
+        }
         self.expected(request, reply)
     }
 

@@ -205,6 +205,6 @@ mod tests {
         assert_eq!(interval(4_294_967_295), "   -");
         assert_eq!(interval(345_600), "  4d");
         assert_eq!(date(Timespec::new(0, 0)), "Thu Jan 01 00:00:00 1970");
-        assert_eq!(date(Timespec::new(i64::MAX, 0)), "");
+        assert_eq!(date(Timespec::new(1 << 60, 0)), "");
     }
 }

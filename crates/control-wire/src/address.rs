@@ -77,13 +77,28 @@ impl From<IpAddr> for Address {
     }
 }
 
+/// The IPv4 address in the last 32 bits of an IPv6 address that starts with 96 zero bits. The C
+/// library writes such addresses with dots (`::192.0.2.1`), std with hexadecimal digits. As there, the
+/// run of zeros must end at those bits.
+fn ipv4_compatible(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
+}
+
 /// Dotted quad, RFC 5952 text, `ID#` with ten digits, or `[UNSPEC]` (chronyc chapter, section 6.2).
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unspecified => formatter.pad("[UNSPEC]"),
             Self::Ipv4(address) => address.fmt(formatter),
-            Self::Ipv6(address) => address.fmt(formatter),
+            Self::Ipv6(address) => match ipv4_compatible(*address) {
+                Some(ipv4) => formatter.pad(&format!("::{ipv4}")),
+                None => address.fmt(formatter),
+            },
             Self::Id(id) => formatter.pad(&format!("ID#{id:010}")),
         }
     }
@@ -159,6 +174,15 @@ mod tests {
         }
         assert_eq!(Address::Id(5).to_string(), "ID#0000000005");
         assert_eq!(Address::Unspecified.to_string(), "[UNSPEC]");
+        for text in [
+            "::192.0.2.1",
+            "::ffff:192.0.2.1",
+            "::1",
+            "::0.1.0.0",
+            "::1:0:1",
+        ] {
+            assert_eq!(Address::Ipv6(text.parse().unwrap()).to_string(), text);
+        }
     }
 
     #[test]
