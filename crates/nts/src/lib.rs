@@ -1,7 +1,7 @@
 //! Network Time Security.
 pub mod aead;
+pub mod authenticator;
 pub mod client;
-pub mod fields;
 mod hex;
 pub mod ke;
 pub mod log;

@@ -203,3 +203,8 @@ pub(crate) fn connect(
         }
     }
 }
+
+/// A packet that is well-formed.
+pub(crate) fn parsed(bytes: &[u8]) -> ntp_wire::Packet<'_> {
+    ntp_wire::Packet::parse(bytes).unwrap()
+}

@@ -12,6 +12,8 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use ntp_wire::Packet;
+
 use crate::aead::{AeadKey, Algorithm};
 use crate::client::dump::{Dump, DumpError};
 use crate::client::packet::{
@@ -249,7 +251,7 @@ impl Association {
     ///
     /// The reason why the packet fails test 5; [`ResponseError::Nak`] is remembered for the
     /// next poll.
-    pub fn handle_response(&mut self, packet: &[u8]) -> Result<(), ResponseError> {
+    pub fn handle_response(&mut self, packet: &Packet<'_>) -> Result<(), ResponseError> {
         let Some(keys) = self.keys.as_ref().filter(|_| !self.answered) else {
             return Err(ResponseError::NotAResponse);
         };

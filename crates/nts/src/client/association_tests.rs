@@ -1,10 +1,11 @@
+use ntp_wire::MAX_PACKET_LENGTH;
+use ntp_wire::extension::{NTS_COOKIE, NTS_COOKIE_PLACEHOLDER, NTS_UNIQUE_IDENTIFIER};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fields::{Fields, MAX_PACKET, kind};
 use crate::server::keys::ServerKeys;
 use crate::server::packet::{NAK_REFERENCE_ID, Opened, append_unique_identifiers, open_request};
-use crate::testing::{NOW, counting, rows, text};
+use crate::testing::{NOW, counting, parsed, rows, text};
 
 const AEAD_15: Algorithm = Algorithm::AesSivCmac256;
 const AEAD_30: Algorithm = Algorithm::Aes128GcmSiv;
@@ -56,16 +57,17 @@ impl Server {
     }
 
     fn answer(&self, request: &[u8]) -> Vec<u8> {
-        let mut response = [0; MAX_PACKET];
+        let mut response = [0; MAX_PACKET_LENGTH];
         response[0] = 0x24;
         response[1] = 1;
+        let request = &parsed(request);
         let length = match open_request(&self.keys, request) {
             Opened::Authentic(opened) => {
                 opened.seal_response(&self.keys, &mut response, 48, &mut counting(5))
             }
             Opened::Nak => {
                 response[1] = 0;
-                response[12..16].copy_from_slice(&NAK_REFERENCE_ID);
+                response[12..16].copy_from_slice(&NAK_REFERENCE_ID.to_be_bytes());
                 append_unique_identifiers(request, &mut response, 48)
             }
             Opened::Dropped(reason) => panic!("{reason:?}"),
@@ -78,7 +80,7 @@ impl Server {
 fn request(association: &mut Association, now: RunningTime) -> Vec<u8> {
     let mut random = counting((now.as_ns() / 1_000_000_000) as u8);
     assert_eq!(association.poll(now, &mut random), PollStep::SendRequest);
-    let mut buffer = [0; MAX_PACKET];
+    let mut buffer = [0; MAX_PACKET_LENGTH];
     buffer[0] = 0x23;
     let length = association.append_request(&mut buffer, 48).unwrap();
     buffer[..length].to_vec()
@@ -87,14 +89,14 @@ fn request(association: &mut Association, now: RunningTime) -> Vec<u8> {
 fn exchange(association: &mut Association, server: &Server, now: RunningTime) {
     let request = request(association, now);
     association
-        .handle_response(&server.answer(&request))
+        .handle_response(&parsed(&server.answer(&request)))
         .unwrap();
 }
 
 fn placeholders(request: &[u8]) -> usize {
-    Fields::of_packet(request)
-        .flatten()
-        .filter(|field| field.kind == kind::PLACEHOLDER)
+    parsed(request)
+        .extensions()
+        .filter(|field| field.kind == NTS_COOKIE_PLACEHOLDER)
         .count()
 }
 
@@ -159,7 +161,10 @@ fn states_of_the_report() {
     };
     let packet = request(&mut association, at(20.0));
     let nak = reborn.answer(&packet);
-    assert_eq!(association.handle_response(&nak), Err(ResponseError::Nak));
+    assert_eq!(
+        association.handle_response(&parsed(&nak)),
+        Err(ResponseError::Nak)
+    );
     assert_eq!(columns(&association, at(20.0)), "NTS,1,15,256,19,0,1,4,100");
     assert!(text("states.txt").contains("127.0.0.1,NTS,1,15,256,19,0,1,4,100"));
     // At the next poll the cookies are gone and a new key establishment starts at once.
@@ -265,7 +270,10 @@ fn alternate_keys() {
     association.establishment_succeeded(material.clone(), None, at(1.0));
     let packet = request(&mut association, at(2.0));
     let nak = server.answer(&packet);
-    assert_eq!(association.handle_response(&nak), Err(ResponseError::Nak));
+    assert_eq!(
+        association.handle_response(&parsed(&nak)),
+        Err(ResponseError::Nak)
+    );
     exchange(&mut association, &server, at(3.0));
     assert_eq!(columns(&association, at(3.0)), "NTS,1,30,128,2,0,0,8,68");
     // A valid response removed the alternate: the next NAK leads to a key establishment.
@@ -273,8 +281,11 @@ fn alternate_keys() {
     let mut nak = server.answer(&packet);
     nak.truncate(84);
     nak[1] = 0;
-    nak[12..16].copy_from_slice(&NAK_REFERENCE_ID);
-    assert_eq!(association.handle_response(&nak), Err(ResponseError::Nak));
+    nak[12..16].copy_from_slice(&NAK_REFERENCE_ID.to_be_bytes());
+    assert_eq!(
+        association.handle_response(&parsed(&nak)),
+        Err(ResponseError::Nak)
+    );
     assert_eq!(
         association.poll(at(5.0), &mut counting(0)),
         PollStep::StartEstablishment
@@ -289,19 +300,22 @@ fn only_the_last_request_is_answered_once() {
     let second = request(&mut association, at(3.0));
     let late = server.answer(&first);
     assert_eq!(
-        association.handle_response(&late),
+        association.handle_response(&parsed(&late)),
         Err(ResponseError::UniqueIdentifier)
     );
     // A NAK first, then the authentic response: the latter wins, the report keeps the NAK.
     let mut nak = server.answer(&second)[..84].to_vec();
     nak[1] = 0;
-    nak[12..16].copy_from_slice(&NAK_REFERENCE_ID);
-    assert_eq!(association.handle_response(&nak), Err(ResponseError::Nak));
+    nak[12..16].copy_from_slice(&NAK_REFERENCE_ID.to_be_bytes());
+    assert_eq!(
+        association.handle_response(&parsed(&nak)),
+        Err(ResponseError::Nak)
+    );
     let response = server.answer(&second);
-    association.handle_response(&response).unwrap();
+    association.handle_response(&parsed(&response)).unwrap();
     assert!(association.report(at(3.0)).nak);
     assert_eq!(
-        association.handle_response(&response),
+        association.handle_response(&parsed(&response)),
         Err(ResponseError::NotAResponse)
     );
     assert_eq!(association.report(at(3.0)).cookies, 8);
@@ -419,9 +433,9 @@ fn captured_responses_refill_the_pool() {
         let hex = crate::testing::hex;
         let keys = SessionKeys::new(algorithm, &hex(&rows[0][4]), &hex(&rows[0][5])).unwrap();
         let cookie_of = |packet: &[u8]| {
-            let fields = Fields::of_packet(packet).flatten();
+            let fields = parsed(packet).extensions();
             fields
-                .filter(|field| field.kind == kind::COOKIE)
+                .filter(|field| field.kind == NTS_COOKIE)
                 .map(|field| field.body.to_vec())
                 .next()
         };
@@ -447,13 +461,13 @@ fn captured_responses_refill_the_pool() {
         association.establishment_succeeded(material, None, at(0.0));
         for (number, (is_request, packet)) in packets.iter().enumerate() {
             if !is_request {
-                association.handle_response(packet).unwrap();
+                association.handle_response(&parsed(packet)).unwrap();
                 assert_eq!(association.report(at(0.0)).cookies, 8, "{capture} {number}");
                 continue;
             }
-            let identifier = Fields::of_packet(packet)
-                .flatten()
-                .find(|field| field.kind == kind::UNIQUE_IDENTIFIER)
+            let identifier = parsed(packet)
+                .extensions()
+                .find(|field| field.kind == NTS_UNIQUE_IDENTIFIER)
                 .unwrap();
             // The random source gives the captured identifier, then any nonce.
             let mut random = |bytes: &mut [u8]| match bytes.len() {
@@ -462,12 +476,12 @@ fn captured_responses_refill_the_pool() {
             };
             let step = association.poll(at(number as f64), &mut random);
             assert_eq!(step, PollStep::SendRequest);
-            let mut buffer = [0; MAX_PACKET];
+            let mut buffer = [0; MAX_PACKET_LENGTH];
             let used = 48 + 28 * rows[number][8].matches("f323:").count();
             buffer[..used].copy_from_slice(&packet[..used]);
             let length = association.append_request(&mut buffer, used).unwrap();
             // The same fields as captured; the authenticator differs in its nonce.
-            let end = packet.len() - crate::fields::authenticator_length(algorithm, 0);
+            let end = packet.len() - crate::authenticator::authenticator_length(algorithm, 0);
             assert_eq!((length, &buffer[..end]), (packet.len(), &packet[..end]));
         }
     }
@@ -497,7 +511,7 @@ proptest! {
                 }
                 PollStep::Wait => prop_assert_eq!(association.report(now).cookies, 0),
                 PollStep::SendRequest => {
-                    let mut buffer = [0; MAX_PACKET];
+                    let mut buffer = [0; MAX_PACKET_LENGTH];
                     buffer[0] = 0x23;
                     let length = association.append_request(&mut buffer, 48).unwrap();
                     let held = usize::from(association.report(now).cookies);
@@ -505,14 +519,14 @@ proptest! {
                     let mut response = server.answer(&buffer[..length]);
                     match event {
                         0 | 1 => {
-                            association.handle_response(&response).unwrap();
+                            association.handle_response(&parsed(&response)).unwrap();
                             prop_assert_eq!(association.report(now).cookies, 8);
                         }
                         2 => {
                             response.truncate(84);
                             response[1] = 0;
-                            response[12..16].copy_from_slice(&NAK_REFERENCE_ID);
-                            prop_assert!(association.handle_response(&response).is_err());
+                            response[12..16].copy_from_slice(&NAK_REFERENCE_ID.to_be_bytes());
+                            prop_assert!(association.handle_response(&parsed(&response)).is_err());
                         }
                         _ => {}
                     }

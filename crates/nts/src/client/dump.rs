@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use zeroize::Zeroize;
 
 use crate::aead::Algorithm;
+use crate::authenticator::MAX_COOKIE;
 use crate::client::association::{NtpTarget, POOL};
-use crate::fields::MAX_COOKIE;
 use crate::hex;
 use crate::session_keys::SessionKeys;
 use crate::time::WallTime;

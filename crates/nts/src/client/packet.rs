@@ -2,11 +2,14 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::aead::AeadKey;
-use crate::fields::{
-    Authenticator, FIELD_HEADER, Fields, MAX_COOKIE, MAX_PACKET, append, append_authenticator,
-    authenticator_length, kind,
+use ntp_wire::extension::{
+    EXTENSION_HEADER_LENGTH, NTS_AUTHENTICATOR, NTS_COOKIE, NTS_COOKIE_PLACEHOLDER,
+    NTS_UNIQUE_IDENTIFIER,
 };
+use ntp_wire::{Authentication, Extensions, MAX_PACKET_LENGTH, Mode, Packet};
+
+use crate::aead::AeadKey;
+use crate::authenticator::{Authenticator, MAX_COOKIE, Sealing, append, authenticator_length};
 use crate::server::packet::NAK_REFERENCE_ID;
 
 /// Octets of the unique identifier sent.
@@ -15,8 +18,6 @@ pub const UNIQUE_IDENTIFIER_LENGTH: usize = 32;
 const MAX_COOKIE_FIELDS: usize = 864;
 /// Shortest field of a cookie in a response.
 const MIN_COOKIE_FIELD: usize = 16;
-/// Mode 4 (server) in the lowest three bits of the first octet.
-const MODE_SERVER: u8 = 4;
 
 /// What a request is made of besides its header.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ pub struct RequestParts<'a> {
 /// How many cookies to ask for with `left` cookies held after taking one of `length` octets
 /// (NTS chapter, section 6.2); at least 1.
 pub fn cookies_wanted(left: usize, capacity: usize, length: usize) -> usize {
-    let room = MAX_COOKIE_FIELDS / (length + FIELD_HEADER);
+    let room = MAX_COOKIE_FIELDS / (length + EXTENSION_HEADER_LENGTH);
     capacity.saturating_sub(left).min(room).max(1)
 }
 
@@ -47,30 +48,30 @@ pub fn append_request(
     c2s: &AeadKey,
     parts: &RequestParts<'_>,
 ) -> Option<usize> {
-    let used = append(
-        buffer,
-        used,
-        kind::UNIQUE_IDENTIFIER,
-        parts.unique_identifier,
-    )?;
-    let mut used = append(buffer, used, kind::COOKIE, parts.cookie)?;
+    let used = append(buffer, used, NTS_UNIQUE_IDENTIFIER, parts.unique_identifier)?;
+    let mut used = append(buffer, used, NTS_COOKIE, parts.cookie)?;
     let zeros = [0; MAX_COOKIE];
     for _ in 1..parts.cookies {
         used = append(
             buffer,
             used,
-            kind::PLACEHOLDER,
+            NTS_COOKIE_PLACEHOLDER,
             zeros.get(..parts.cookie.len())?,
         )?;
     }
     let end = used + authenticator_length(c2s.algorithm(), 0);
-    append_authenticator(buffer, used, end, c2s, parts.nonce, 0, |_| Some(()))
+    let sealing = Sealing {
+        key: c2s,
+        nonce: parts.nonce,
+        plaintext: 0,
+    };
+    sealing.append(buffer, used, end, |_| Some(()))
 }
 
 /// Why a response is not accepted (test 5 of the packet tests fails).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseError {
-    /// Not a server packet, too long, or without extension fields.
+    /// Not a server packet with fields of NTS and without MAC, or no response is awaited.
     NotAResponse,
     /// A unique identifier that is not the request's (debug text `Invalid uniq id`).
     UniqueIdentifier,
@@ -123,38 +124,41 @@ impl IntoIterator for ResponseCookies {
 ///
 /// See [`ResponseError`].
 pub fn open_response(
-    packet: &[u8],
+    packet: &Packet<'_>,
     unique_identifier: &[u8; UNIQUE_IDENTIFIER_LENGTH],
     s2c: &AeadKey,
 ) -> Result<ResponseCookies, ResponseError> {
-    if packet.len() > MAX_PACKET || packet.first().is_none_or(|o| o & 7 != MODE_SERVER) {
+    if packet.authentication != Authentication::Nts || packet.header.mode != Mode::Server {
         return Err(ResponseError::NotAResponse);
     }
     let mut identified = false;
-    let mut scratch = [0; MAX_PACKET];
-    let mut plaintext = None;
-    for field in Fields::of_packet(packet) {
-        let field = field.map_err(|_| ResponseError::NotAResponse)?;
+    let mut authenticator = None;
+    let mut fields = Extensions::new(packet.extension_bytes());
+    while let Some(Ok(field)) = fields.next() {
         match field.kind {
-            kind::UNIQUE_IDENTIFIER => {
+            NTS_UNIQUE_IDENTIFIER => {
                 if !bool::from(field.body.ct_eq(unique_identifier)) {
                     return Err(ResponseError::UniqueIdentifier);
                 }
                 identified = true;
             }
-            kind::AUTHENTICATOR if !field.last => {
+            NTS_AUTHENTICATOR if !fields.remainder().is_empty() => {
                 return Err(ResponseError::FieldAfterAuthenticator);
             }
-            kind::AUTHENTICATOR => {
-                let open = Authenticator::parse(field.body, s2c.algorithm())
-                    .and_then(|it| it.open(s2c, &packet[..field.start], &mut scratch));
-                plaintext = Some(open.ok_or(ResponseError::NotAuthentic)?);
-                // It was the last field, and `scratch` stays borrowed.
-                break;
-            }
+            NTS_AUTHENTICATOR => authenticator = Some(field),
             _ => {}
         }
     }
+    let mut scratch = [0; MAX_PACKET_LENGTH];
+    let plaintext = match authenticator {
+        Some(field) => {
+            let start = packet.bytes().len() - field.length();
+            let plaintext = Authenticator::parse(field.body, s2c.algorithm())
+                .and_then(|it| it.open(s2c, &packet.bytes()[..start], &mut scratch));
+            Some(plaintext.ok_or(ResponseError::NotAuthentic)?)
+        }
+        None => None,
+    };
     match plaintext {
         Some(plaintext) if identified => extract_cookies(plaintext),
         None if identified && is_nak(packet) => Err(ResponseError::Nak),
@@ -163,16 +167,16 @@ pub fn open_response(
 }
 
 /// Stratum 0 and reference ID `NTSN`; leap indicator and times do not matter.
-fn is_nak(packet: &[u8]) -> bool {
-    packet.get(1) == Some(&0) && packet.get(12..16) == Some(&NAK_REFERENCE_ID)
+fn is_nak(packet: &Packet<'_>) -> bool {
+    packet.header.stratum == 0 && packet.header.reference_id == NAK_REFERENCE_ID
 }
 
 fn extract_cookies(plaintext: &[u8]) -> Result<ResponseCookies, ResponseError> {
     let mut cookies = Vec::new();
-    for field in Fields::of_plaintext(plaintext) {
+    for field in Extensions::of_plaintext(plaintext) {
         let field = field.map_err(|_| ResponseError::EncryptedFields)?;
-        let usable = field.whole.len() >= MIN_COOKIE_FIELD && field.body.len() <= MAX_COOKIE;
-        if field.kind == kind::COOKIE && usable {
+        let usable = field.length() >= MIN_COOKIE_FIELD && field.body.len() <= MAX_COOKIE;
+        if field.kind == NTS_COOKIE && usable {
             cookies.push(field.body.to_vec());
         }
     }
@@ -189,7 +193,7 @@ mod tests {
     use super::*;
     use crate::aead::Algorithm;
     use crate::session_keys::{Direction, SessionKeys};
-    use crate::testing::{hex, rows};
+    use crate::testing::{hex, parsed, rows};
 
     fn session(aead: &str, c2s: &str, s2c: &str) -> SessionKeys {
         let algorithm = Algorithm::from_number(aead.parse().unwrap()).unwrap();
@@ -197,15 +201,15 @@ mod tests {
     }
 
     fn fields_of(packet: &[u8], wanted: u16) -> Vec<Vec<u8>> {
-        Fields::of_packet(packet)
-            .flatten()
+        parsed(packet)
+            .extensions()
             .filter(|field| field.kind == wanted)
             .map(|field| field.body.to_vec())
             .collect()
     }
 
     fn identifier(packet: &[u8]) -> [u8; 32] {
-        fields_of(packet, kind::UNIQUE_IDENTIFIER)[0]
+        fields_of(packet, NTS_UNIQUE_IDENTIFIER)[0]
             .as_slice()
             .try_into()
             .unwrap()
@@ -224,7 +228,13 @@ mod tests {
             }
             checked += 1;
             let s2c = session(&row[3], &row[4], &row[5]).expand(Direction::ServerToClient);
-            let outcome = open_response(&response, &identifier(&request), &s2c);
+            if row[1] == "16 cookies" {
+                // Longer than any packet looked at.
+                assert_eq!(row[8], "discarded before tests");
+                assert!(Packet::parse(&response).is_err());
+                continue;
+            }
+            let outcome = open_response(&parsed(&response), &identifier(&request), &s2c);
             if row[8].contains("(test5) passed") {
                 let (_, after) = row[9].split_once("Extracted ").unwrap();
                 let number: usize = after.split(' ').next().unwrap().parse().unwrap();
@@ -233,9 +243,7 @@ mod tests {
             }
             let error = outcome.unwrap_err();
             match row[1].as_str() {
-                // Longer than any packet looked at.
-                "16 cookies" => assert_eq!(error, ResponseError::NotAResponse),
-                "plain NTP response" => assert_eq!(error, ResponseError::MissingField),
+                "plain NTP response" => assert_eq!(error, ResponseError::NotAResponse),
                 _ => assert!(row[9].contains(&error.to_string()), "{row:?} {error}"),
             }
         }
@@ -254,13 +262,13 @@ mod tests {
             packets += 1;
             if row[2] == "response" {
                 let s2c = keys.expand(Direction::ServerToClient);
-                let cookies = open_response(&packet, &last, &s2c).unwrap();
+                let cookies = open_response(&parsed(&packet), &last, &s2c).unwrap();
                 assert_eq!(cookies.0.len(), row[12].matches("0204:").count());
                 continue;
             }
             last = identifier(&packet);
-            let cookie = &fields_of(&packet, kind::COOKIE)[0];
-            let placeholders = fields_of(&packet, kind::PLACEHOLDER).len();
+            let cookie = &fields_of(&packet, NTS_COOKIE)[0];
+            let placeholders = fields_of(&packet, NTS_COOKIE_PLACEHOLDER).len();
             let parts = RequestParts {
                 unique_identifier: &last,
                 nonce: &hex(row[9].trim_start_matches("nonce=")),
@@ -268,7 +276,7 @@ mod tests {
                 cookies: 1 + placeholders,
             };
             let used = 48 + 28 * row[8].matches("f323:").count();
-            let mut buffer = [0xee; MAX_PACKET];
+            let mut buffer = [0xee; MAX_PACKET_LENGTH];
             buffer[..used].copy_from_slice(&packet[..used]);
             let c2s = keys.expand(Direction::ClientToServer);
             let length = append_request(&mut buffer, used, &c2s, &parts).unwrap();
@@ -293,7 +301,7 @@ mod tests {
                 cookie: &[2; 256][..cookie],
                 cookies: cookies_wanted(left, 8, cookie),
             };
-            append_request(&mut [0; MAX_PACKET], 48, &key, &parts).unwrap()
+            append_request(&mut [0; MAX_PACKET_LENGTH], 48, &key, &parts).unwrap()
         };
         let (siv, gcm) = (Algorithm::AesSivCmac256, Algorithm::Aes128GcmSiv);
         for (cookie, algorithm, one, eight) in [
@@ -320,14 +328,16 @@ mod tests {
             let rows = rows("ntp_client.tsv");
             let row = &rows[row];
             let mut response = hex(&row[7]);
-            prop_assume!(!response.is_empty() && response.len() <= MAX_PACKET);
+            prop_assume!(!response.is_empty() && response.len() <= MAX_PACKET_LENGTH);
             let at = place.index(response.len());
             response[at] ^= mask;
             let s2c = session(&row[3], &row[4], &row[5]).expand(Direction::ServerToClient);
-            let outcome = open_response(&response, &identifier(&hex(&row[6])), &s2c);
-            if outcome.is_ok() {
-                let last = Fields::of_packet(&response).flatten().last().unwrap();
-                prop_assert!(at >= last.start + 4);
+            let Ok(packet) = Packet::parse(&response) else {
+                return Ok(());
+            };
+            if open_response(&packet, &identifier(&hex(&row[6])), &s2c).is_ok() {
+                let last = packet.extensions().last().unwrap();
+                prop_assert!(at >= response.len() - last.body.len());
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::aead::{AeadList, Algorithm};
-use crate::fields::MAX_COOKIE;
+use crate::authenticator::MAX_COOKIE;
 use crate::ke::record::{PROTOCOL_NTPV4, Record, Records, kind};
 
 /// Longest record body looked at.

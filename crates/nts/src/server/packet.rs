@@ -11,11 +11,17 @@
 //! 2. The caller writes header and fields 010A and F323 of the response.
 //! 3. [`AuthenticRequest::seal_response`] or [`append_unique_identifiers`] completes it.
 
-use crate::aead::MAX_NONCE_LENGTH;
-use crate::fields::{
-    Authenticator, FIELD_HEADER, Fields, MAX_COOKIE, MAX_PACKET, NTP_HEADER, append,
-    append_authenticator, authenticator_length, field_header, kind,
+use ntp_wire::extension::{
+    EXTENSION_HEADER_LENGTH, NTS_AUTHENTICATOR, NTS_COOKIE, NTS_COOKIE_PLACEHOLDER,
+    NTS_UNIQUE_IDENTIFIER,
 };
+use ntp_wire::{
+    Authentication, Extension, Extensions, HEADER_LENGTH, MAX_PACKET_LENGTH, MessageWriter, Mode,
+    Packet,
+};
+
+use crate::aead::MAX_NONCE_LENGTH;
+use crate::authenticator::{Authenticator, MAX_COOKIE, Sealing, append, authenticator_length};
 use crate::random::Random;
 use crate::server::cookie;
 use crate::server::keys::ServerKeys;
@@ -23,15 +29,13 @@ use crate::session_keys::{Direction, SessionKeys};
 
 /// Most cookies in a response.
 pub const MAX_COOKIES: usize = 8;
-/// Version 4 and mode 3 (client) in the first octet of a header.
-const CLIENT_V4: u8 = 4 << 3 | 3;
 /// The reference ID of a NAK: kiss code `NTSN` (RFC 8915, section 5.7).
-pub const NAK_REFERENCE_ID: [u8; 4] = *b"NTSN";
+pub const NAK_REFERENCE_ID: u32 = u32::from_be_bytes(*b"NTSN");
 
 /// Why a request gets no answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// Not a client packet of version 4, or not a sequence of extension fields.
+    /// Not a client packet of version 4 with fields of NTS and without MAC.
     NotAClientRequest,
     /// A second cookie, or one longer than 256 octets.
     Cookie,
@@ -60,7 +64,7 @@ pub enum Opened<'p> {
 /// A request whose authenticator is valid.
 #[derive(Debug)]
 pub struct AuthenticRequest<'p> {
-    packet: &'p [u8],
+    packet: Packet<'p>,
     keys: SessionKeys,
     cookies: usize,
 }
@@ -72,32 +76,36 @@ struct RequestFields<'p> {
     cookie: Option<&'p [u8]>,
     placeholder_length: Option<usize>,
     placeholders: usize,
-    authenticator: Option<(usize, &'p [u8])>,
+    authenticator: Option<Extension<'p>>,
 }
 
 impl<'p> RequestFields<'p> {
     /// Conditions 2 and 3 of the table in section 6.3, those of condition 4 left to the
     /// caller.
-    fn collect(packet: &'p [u8]) -> Result<Self, Dropped> {
-        if packet.len() > MAX_PACKET || packet.first().is_none_or(|o| o & 0x3f != CLIENT_V4) {
+    fn collect(packet: &Packet<'p>) -> Result<Self, Dropped> {
+        let header = &packet.header;
+        let is_request = packet.authentication == Authentication::Nts
+            && header.version == 4
+            && header.mode == Mode::Client;
+        if !is_request {
             return Err(Dropped::NotAClientRequest);
         }
         let mut found = Self::default();
-        for field in Fields::of_packet(packet) {
-            let field = field.map_err(|_| Dropped::NotAClientRequest)?;
+        let mut fields = Extensions::new(packet.extension_bytes());
+        while let Some(Ok(field)) = fields.next() {
             match field.kind {
-                kind::UNIQUE_IDENTIFIER => found.has_unique_identifier = true,
-                kind::COOKIE => {
+                NTS_UNIQUE_IDENTIFIER => found.has_unique_identifier = true,
+                NTS_COOKIE => {
                     let first = found.cookie.replace(field.body).is_none();
                     if !first || field.body.len() > MAX_COOKIE {
                         return Err(Dropped::Cookie);
                     }
                 }
-                kind::PLACEHOLDER => found.placeholder(field.body)?,
-                kind::AUTHENTICATOR if !field.last => {
+                NTS_COOKIE_PLACEHOLDER => found.placeholder(field.body)?,
+                NTS_AUTHENTICATOR if !fields.remainder().is_empty() => {
                     return Err(Dropped::FieldAfterAuthenticator);
                 }
-                kind::AUTHENTICATOR => found.authenticator = Some((field.start, field.body)),
+                NTS_AUTHENTICATOR => found.authenticator = Some(field),
                 _ => {}
             }
         }
@@ -116,7 +124,7 @@ impl<'p> RequestFields<'p> {
 /// Checks a request, condition by condition in the order of section 6.3 (the conditions 1
 /// and 6 do not arise: a server without certificates does not call this, and both
 /// algorithms are always there).
-pub fn open_request<'p>(keys: &ServerKeys, packet: &'p [u8]) -> Opened<'p> {
+pub fn open_request<'p>(keys: &ServerKeys, packet: &Packet<'p>) -> Opened<'p> {
     match try_open(keys, packet) {
         Ok(Some(request)) => Opened::Authentic(request),
         Ok(None) => Opened::Nak,
@@ -127,15 +135,14 @@ pub fn open_request<'p>(keys: &ServerKeys, packet: &'p [u8]) -> Opened<'p> {
 /// `Ok(None)` is a NAK.
 fn try_open<'p>(
     keys: &ServerKeys,
-    packet: &'p [u8],
+    packet: &Packet<'p>,
 ) -> Result<Option<AuthenticRequest<'p>>, Dropped> {
     let mut found = RequestFields::collect(packet)?;
-    let (Some(cookie), Some((start, body)), true) = (
+    let (Some(cookie), Some(authenticator), true) = (
         found.cookie,
         found.authenticator,
         found.has_unique_identifier,
     ) else {
-        // A wrong length of a placeholder is no better than a missing field: no response.
         return Err(Dropped::MissingField);
     };
     if found
@@ -147,23 +154,25 @@ fn try_open<'p>(
     let Ok(session) = cookie::open(keys, cookie) else {
         return Ok(None);
     };
-    let Some(authenticator) = Authenticator::parse(body, session.algorithm()) else {
+    // The authenticator is the last field.
+    let start = packet.bytes().len() - authenticator.length();
+    let Some(authenticator) = Authenticator::parse(authenticator.body, session.algorithm()) else {
         return Ok(None);
     };
-    let mut scratch = [0; MAX_PACKET];
+    let mut scratch = [0; MAX_PACKET_LENGTH];
     let c2s = session.expand(Direction::ClientToServer);
-    let Some(plaintext) = authenticator.open(&c2s, &packet[..start], &mut scratch) else {
+    let Some(plaintext) = authenticator.open(&c2s, &packet.bytes()[..start], &mut scratch) else {
         return Ok(None);
     };
     found.placeholder_length = Some(cookie.len());
-    for field in Fields::of_plaintext(plaintext) {
+    for field in Extensions::of_plaintext(plaintext) {
         let field = field.map_err(|_| Dropped::EncryptedFields)?;
-        if field.kind == kind::PLACEHOLDER {
+        if field.kind == NTS_COOKIE_PLACEHOLDER {
             found.placeholder(field.body)?;
         }
     }
     Ok(Some(AuthenticRequest {
-        packet,
+        packet: *packet,
         keys: session,
         cookies: (1 + found.placeholders).min(MAX_COOKIES),
     }))
@@ -171,10 +180,14 @@ fn try_open<'p>(
 
 /// Copies every unique identifier of the request behind the `used` octets of the response in
 /// `buffer` and returns the new length; `None` when the buffer is too short.
-pub fn append_unique_identifiers(request: &[u8], buffer: &mut [u8], used: usize) -> Option<usize> {
-    Fields::of_packet(request)
-        .map_while(Result::ok)
-        .filter(|field| field.kind == kind::UNIQUE_IDENTIFIER)
+pub fn append_unique_identifiers(
+    request: &Packet<'_>,
+    buffer: &mut [u8],
+    used: usize,
+) -> Option<usize> {
+    request
+        .extensions()
+        .filter(|field| field.kind == NTS_UNIQUE_IDENTIFIER)
         .try_fold(used, |used, field| {
             append(buffer, used, field.kind, field.body)
         })
@@ -204,15 +217,15 @@ impl AuthenticRequest<'_> {
         used: usize,
         random: &mut dyn Random,
     ) -> Option<usize> {
-        if used < NTP_HEADER {
+        if used < HEADER_LENGTH {
             return None;
         }
-        let used = append_unique_identifiers(self.packet, buffer, used)?;
+        let used = append_unique_identifiers(&self.packet, buffer, used)?;
         let algorithm = self.keys.algorithm();
         let server_key = keys.current();
-        let field = FIELD_HEADER + cookie::length(server_key.algorithm(), algorithm);
-        let plaintext = self.cookies * field;
-        let end = self.packet.len();
+        let cookie = cookie::length(server_key.algorithm(), algorithm);
+        let plaintext = self.cookies * (EXTENSION_HEADER_LENGTH + cookie);
+        let end = self.packet.bytes().len();
         if used + authenticator_length(algorithm, plaintext) > end {
             return None;
         }
@@ -220,10 +233,15 @@ impl AuthenticRequest<'_> {
         let nonce = &mut nonce[..algorithm.nonce_length()];
         random.fill(nonce);
         let s2c = self.keys.expand(Direction::ServerToClient);
-        append_authenticator(buffer, used, end, &s2c, nonce, plaintext, |part| {
-            for slot in part.chunks_exact_mut(field) {
-                let (header, body) = slot.split_first_chunk_mut::<FIELD_HEADER>()?;
-                *header = field_header(kind::COOKIE, field);
+        let sealing = Sealing {
+            key: &s2c,
+            nonce,
+            plaintext,
+        };
+        sealing.append(buffer, used, end, |part| {
+            let mut fields = MessageWriter::new(part);
+            for _ in 0..self.cookies {
+                let body = fields.reserve_extension(NTS_COOKIE, cookie).ok()?;
                 cookie::seal(server_key, &self.keys, random, body)?;
             }
             Some(())
