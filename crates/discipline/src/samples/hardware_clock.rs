@@ -236,7 +236,7 @@ impl HardwareClock {
             self.restart();
             return;
         };
-        self.points.drain(..line.start);
+        self.points.drain(..line.dropped);
         let rate = line.slope / compensation;
         let fits = line.intercept.abs() <= error_s && (rate - 1.0).abs() <= MAX_RATE_ERROR;
         if !fits {

@@ -20,8 +20,8 @@ pub struct RobustLine {
     pub slope: f64,
     /// Runs of the residuals; 0 when the test was not made.
     pub runs: u32,
-    /// Index of the first point used: older ones failed the runs test.
-    pub start: usize,
+    /// Number of oldest points left out because the runs test failed with them.
+    pub dropped: usize,
 }
 
 impl RobustLine {
@@ -34,7 +34,7 @@ impl RobustLine {
                 intercept: y0 - slope * x0,
                 slope,
                 runs: 0,
-                start: 0,
+                dropped: 0,
             };
             return line.finite();
         }
@@ -49,7 +49,7 @@ impl RobustLine {
                 intercept,
                 slope,
                 runs: 0,
-                start,
+                dropped: start,
             };
             if window.len() == MIN_POINTS {
                 return line.finite();
@@ -183,7 +183,7 @@ mod tests {
             })
             .collect();
         let line = RobustLine::fit(&points, 1e-10).expect("a line");
-        assert!(line.start >= 35, "{line:?}");
+        assert!(line.dropped >= 35, "{line:?}");
         assert!((line.slope - 1.0).abs() < 0.01, "{line:?}");
     }
 
@@ -196,7 +196,7 @@ mod tests {
         ) {
             if let Some(line) = RobustLine::fit(&points, 1e-10) {
                 prop_assert!(line.slope.is_finite() && line.intercept.is_finite());
-                prop_assert!(line.start < points.len());
+                prop_assert!(line.dropped < points.len());
             }
         }
     }
