@@ -83,7 +83,7 @@ impl Sample {
                 "=" => {
                     let server = rest.strip_prefix("connect ").expect("connect");
                     let usable =
-                        !server.contains(" !") && !(udp_refused && server.starts_with("udp:"));
+                        !(server.contains(" !") || udp_refused && server.starts_with("udp:"));
                     if usable {
                         self.servers.insert(server.to_owned());
                     }
