@@ -177,7 +177,10 @@ mod tests {
                 plaintext: plaintext.len(),
             };
             let shortest = front.len() + authenticator_length(algorithm, plaintext.len());
-            let write = |part: &mut [u8]| Some(part.copy_from_slice(&plaintext));
+            let write = |part: &mut [u8]| {
+                part.copy_from_slice(&plaintext);
+                Some(())
+            };
             let too_short = sealing.append(&mut buffer, front.len(), shortest - 4, write);
             prop_assert_eq!(too_short, None);
             let end = shortest + 4 * extra;

@@ -35,6 +35,20 @@ pub struct PairFiles {
     pub key: Result<Vec<u8>, String>,
 }
 
+/// The warning about the permissions of a key file, whose mode is `mode`: others may read
+/// it, or write it. The rights of the group and to execute do not matter.
+pub fn permission_warning(path: &str, mode: u32) -> Option<LogLine> {
+    let what = match mode & 0o006 {
+        0 => return None,
+        0o002 => "writable",
+        _ => "readable",
+    };
+    Some(LogLine::new(
+        Severity::Warning,
+        format!("World-{what} permissions on {path}"),
+    ))
+}
+
 /// Why a pair is unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialsError {

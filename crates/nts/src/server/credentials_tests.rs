@@ -97,3 +97,17 @@ fn warnings_before_the_end() {
     let mut live = LiveCredentials::new();
     assert!(live.replace(&files, NOW.minus_s(7.0 * 86400.0)).is_empty());
 }
+
+#[test]
+fn permissions_of_key_files() {
+    let text = |mode| permission_warning("/etc/k", mode).map(|line| line.text);
+    assert_eq!(text(0o100640), None);
+    assert_eq!(text(0o100771), None);
+    let readable = "World-readable permissions on /etc/k".to_owned();
+    assert_eq!(text(0o644), Some(readable.clone()));
+    assert_eq!(text(0o666), Some(readable));
+    assert_eq!(
+        text(0o602),
+        Some("World-writable permissions on /etc/k".to_owned())
+    );
+}

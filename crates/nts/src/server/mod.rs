@@ -1,4 +1,5 @@
-//! Server.
+//! The server: keys, cookies, answers to NTP requests, certificates.
+
 pub mod cookie;
 pub mod credentials;
 pub mod key_file;
