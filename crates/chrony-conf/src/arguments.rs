@@ -152,7 +152,11 @@ impl<'l> Arguments<'l> {
 
     /// OINT: an integer in `[min, max]`; the rest of its word is the next word.
     pub fn option_integer(&mut self, min: i32, max: i32) -> Result<i32, Fault> {
-        let expected = || format!("expected an integer from {min} to {max}");
+        let expected = || match (min, max) {
+            (i32::MIN, i32::MAX) => "expected an integer".to_owned(),
+            (_, i32::MAX) => format!("expected an integer of at least {min}"),
+            _ => format!("expected an integer from {min} to {max}"),
+        };
         let Some(word) = self.next_word() else {
             return Err(self.value_fault(None, expected()));
         };

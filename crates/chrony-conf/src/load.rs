@@ -306,10 +306,12 @@ impl<'a> Loader<'a> {
         arguments: &mut Arguments<'_>,
     ) -> Result<access::AccessRule, Fault> {
         // After an error nothing is asked of the resolver: it may block, the result is unused.
+        // What has no letter cannot be a host name and is an error all the same.
         let failed = self.failed();
         access::parse(allow, arguments, &mut |name| {
             if failed {
-                return Some(std::net::Ipv4Addr::UNSPECIFIED.into());
+                let may_be_host = name.contains(|character: char| character.is_alphabetic());
+                return may_be_host.then(|| std::net::Ipv4Addr::UNSPECIFIED.into());
             }
             self.reader.resolve(name, self.options.family)
         })

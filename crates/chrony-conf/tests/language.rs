@@ -194,7 +194,7 @@ fn all_errors_are_collected_the_first_one_ends_printing() {
     let loaded = load(&[
         (
             "a.conf",
-            "port 1\nportt 2\ninclude b.conf\nserver a ibrust\ninclude none\ncommandkey 1\n",
+            "port 1\nportt 2\ninclude b.conf\nserver a ibrust\ninclude none\ncommandkey 1\nallow 1.2.3.256\nallow host\n",
         ),
         ("b.conf", "\n  makestep 1.0\n"),
     ]);
