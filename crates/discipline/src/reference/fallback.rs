@@ -45,11 +45,12 @@ pub struct FallbackDrifts {
 impl FallbackDrifts {
     /// From the directive's two powers; off unless 0 < smallest ≤ largest.
     pub fn new((smallest, largest): (i32, i32)) -> Self {
-        let powers = if smallest > 0 {
-            smallest..=largest.min(MAX_POWER)
+        let count = if smallest > 0 {
+            largest.min(MAX_POWER) - smallest + 1
         } else {
-            1..=0
+            0
         };
+        let powers = (smallest..).take(usize::try_from(count).unwrap_or(0));
         Self {
             averages: powers
                 .map(|power| Average {

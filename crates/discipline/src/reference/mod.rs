@@ -12,7 +12,7 @@
 //! all stored times by them (discipline chapter, section 1.4).
 //!
 //! Beside them stand small rooms with their own state: [`Smoothing`] of served time,
-//! [`TemperatureCompensation`], [`ManualInput`], and [`StepDetector`]. Like the
+//! [`TemperatureCompensation`], [`ManualInput`], [`Rtc`], and [`StepDetector`]. Like the
 //! rest they read no clock and no file: times, readings and random numbers come in, and
 //! decisions, [`Request`]s and the next timeout go out.
 
@@ -26,6 +26,7 @@ pub mod local_reference;
 pub mod mail;
 pub mod manual;
 pub mod robust;
+pub mod rtc;
 pub mod smoothing;
 pub mod state;
 pub mod step_detector;
@@ -44,6 +45,7 @@ pub use local_reference::{LocalReferenceSettings, ServedReference};
 pub use mail::MailRequest;
 pub use manual::{ManualInput, ManualRefusal, ManualReport, ManualSample};
 pub use robust::RobustLine;
+pub use rtc::{Rtc, RtcAction, RtcCoefficients, RtcPreset, RtcReport, RtcSettings, preset_clock};
 pub use smoothing::{Smoothing, SmoothingReport, SmoothingSettings};
 pub use state::{
     DriftRecord, MakeStep, MaxChange, Mode, Reference, ReferenceSettings, Request, Steering,

@@ -255,8 +255,10 @@ impl Reference {
             steering
                 .clock
                 .set_frequency(now, drift.frequency_ppm, steering.journal);
-            // `max` also turns a NaN into the minimum.
-            skew = (drift.skew_ppm / 1e6).max(MIN_SKEW).min(1.0);
+            skew = (drift.skew_ppm / 1e6).clamp(MIN_SKEW, INITIAL_SKEW);
+            if skew.is_nan() {
+                skew = INITIAL_SKEW;
+            }
         } else if steering.clock.frequency_ppm() != 0.0 {
             let text = format!(
                 "Initial frequency {:.3} ppm",

@@ -106,8 +106,7 @@ impl TemperatureCompensation {
             return steering.journal.warning(text);
         };
         let wanted_ppm = self.curve.compensation_ppm(temperature);
-        // Written so that a NaN is refused as well.
-        if !(wanted_ppm.abs() <= SANITY_LIMIT_PPM) {
+        if wanted_ppm.is_nan() || wanted_ppm.abs() > SANITY_LIMIT_PPM {
             let text = format!(
                 "Temperature compensation of {wanted_ppm:.3} ppm exceeds sanity limit of \
                  {SANITY_LIMIT_PPM:.1}"
