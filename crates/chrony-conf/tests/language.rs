@@ -239,6 +239,12 @@ fn all_errors_are_collected_the_first_one_ends_printing() {
                 "none",
                 None
             ),
+            (
+                "Could not parse allow directive at line 7 in file a.conf",
+                7,
+                "1.2.3.256",
+                None
+            ),
         ]
     );
 }
