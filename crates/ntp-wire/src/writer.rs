@@ -29,6 +29,13 @@ impl<'a> MessageWriter<'a> {
         Self { buffer, length: 0 }
     }
 
+    /// A message of which the first `length` bytes are in the buffer already (limited to
+    /// what the buffer holds).
+    pub fn with_written(buffer: &'a mut [u8], length: usize) -> Self {
+        let length = length.min(buffer.len());
+        Self { buffer, length }
+    }
+
     /// The message so far.
     pub fn written(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()

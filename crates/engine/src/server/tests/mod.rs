@@ -1,0 +1,6 @@
+//! Tests of the whole server: reference captures and properties.
+
+mod golden;
+mod harness;
+mod properties;
+mod rules;
