@@ -37,7 +37,7 @@ pub use driver::{
 };
 pub use kernel_frequency::{KernelFrequency, KernelTicks};
 pub use leap::{LeapMode, LeapSettings};
-pub use leap_database::{LeapDatabase, LeapDatabaseKind, LeapLookup};
+pub use leap_database::{LeapDatabase, LeapFileLookup, LeapLookup};
 pub use local_clock::{
     Announcement, ChangeKind, ClockRefusal, Conversion, LocalClock, LocalClockSettings,
 };
