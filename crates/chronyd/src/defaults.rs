@@ -29,6 +29,10 @@ pub const HWCLOCK_FILE: &str = built_with!("ISOCHRONY_HWCLOCK_FILE", "");
 /// The program that takes mail for `mailonchange`.
 pub const SENDMAIL: &str = built_with!("ISOCHRONY_SENDMAIL", "/usr/lib/sendmail");
 
+/// The first POSIX second of the 136 years that NTP timestamps are mapped to (era split):
+/// 1970-01-01, as Debian and Fedora have it.
+pub const WINDOW_START_S: i64 = 0;
+
 /// Features in the order that scripts expect (configuration chapter, section 1.3).
 pub const FEATURES: &str = "+CMDMON +REFCLOCK +RTC +PRIVDROP +SCFILTER +SIGND +NTS +SECHASH \
                             +IPV6 +DEBUG";

@@ -1,9 +1,7 @@
-//! The daemon: arguments, start-up order, event loop, server threads, files.
+//! chronyd: see the library's documentation.
 
-mod arguments;
-mod defaults;
-mod files;
-mod measurement_logs;
-mod resolver;
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    chronyd::run(std::env::args_os())
+}

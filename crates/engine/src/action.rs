@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use discipline::reference::MailRequest;
+
 use crate::event::Socket;
-use crate::names::{Family, QueryId};
 use crate::ids::SourceId;
+use crate::names::{Family, QueryId};
 
 /// Longest NTP packet that is sent, with room for the NTP-over-PTP prefix.
 pub const PACKET_MAX: usize = 1140 + 56;
@@ -126,14 +128,18 @@ pub enum Action {
         /// Which file.
         file: SavedFile,
     },
+    /// Test whether addresses have a route and report [`crate::Engine::handle_routes`]
+    /// (command `onoffline`).
+    CheckRoutes {
+        /// Sources and their addresses.
+        addresses: Vec<(SourceId, IpAddr)>,
+    },
     /// Send a mail about a clock change (`mailonchange`).
     Mail {
         /// The recipient.
         user: String,
-        /// The change in seconds.
-        adjustment_s: f64,
-        /// The threshold that it exceeded.
-        threshold_s: f64,
+        /// What it says.
+        mail: MailRequest,
     },
     /// Close the log files so that the next line opens them again.
     CycleLogs,
@@ -141,6 +147,9 @@ pub enum Action {
     ReloadKeys,
     /// Read the source directories again and report [`crate::Engine::reload_sources`].
     ReloadSources,
+    /// A special mode is over, and normal operation begins: report readiness and add the
+    /// configured sources.
+    NormalMode,
     /// End the daemon with this exit status, cleaning up.
     Exit {
         /// 0 or 1.

@@ -2,19 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use discipline::time::{MonotonicTime, RawTime};
+pub use discipline::reference::Now;
+use discipline::time::RawTime;
 
 use crate::ids::SourceId;
-
-/// Both clocks, read once when the event loop wakes up (event time).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// The kernel's real-time clock.
-    pub raw: RawTime,
-    /// The kernel's monotonic clock; timers are kept in it, so that steps of the clock do
-    /// not touch them.
-    pub monotonic: MonotonicTime,
-}
 
 /// The socket that a datagram came from or goes to. The address family follows from the
 /// remote address.

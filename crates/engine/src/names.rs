@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use discipline::time::MonotonicTime;
 
-use crate::random::RandomSource;
 use crate::ids::{PoolId, SourceId};
+use crate::random::RandomSource;
 
 /// Longest random pause between accepted replacement requests, seconds.
 const REPLACEMENT_PAUSE_MAX_S: f64 = 7.0 * 512.0;

@@ -7,7 +7,7 @@
 //! second), whose frequency and phase increments over an interval are drawn together from
 //! their joint normal distribution.
 
-use discipline::time::RawTime;
+use discipline::time::{MonotonicTime, RawTime};
 use engine::random::{RandomSource, SeededRandom};
 
 use crate::random::normal;
@@ -47,6 +47,8 @@ pub struct SimClock {
     error_s: f64,
     frequency: f64,
     wander: f64,
+    /// Sum of all steps, seconds.
+    steps_s: f64,
     /// Compensation in force, ppm; positive slows the clock.
     compensation_ppm: f64,
     random: SeededRandom,
@@ -60,6 +62,7 @@ impl SimClock {
             error_s: oscillator.offset_s,
             frequency: oscillator.frequency,
             wander: oscillator.wander,
+            steps_s: 0.0,
             compensation_ppm: 0.0,
             random: SeededRandom::new(seed),
         }
@@ -99,6 +102,11 @@ impl SimClock {
         RawTime::from_ns(self.now.0).plus(self.error_s)
     }
 
+    /// The monotonic clock at that time: it runs as the raw one but is never stepped.
+    pub fn monotonic(&self) -> MonotonicTime {
+        MonotonicTime::from_ns(self.now.0).plus(self.error_s - self.steps_s)
+    }
+
     /// Raw − true, seconds.
     pub fn error_s(&self) -> f64 {
         self.error_s
@@ -117,6 +125,7 @@ impl SimClock {
     /// Changes the reading by `change_s`.
     pub fn step(&mut self, change_s: f64) {
         self.error_s += change_s;
+        self.steps_s += change_s;
     }
 
     /// Changes the oscillator's frequency error by `change`, s/s.
@@ -124,10 +133,10 @@ impl SimClock {
         self.frequency += change;
     }
 
-    /// The true time at which the reading will reach `raw`, if the frequency does not
-    /// change; at least now.
-    pub fn when(&self, raw: RawTime) -> TrueTime {
-        let remaining_s = raw.since(self.raw());
+    /// The true time at which the monotonic clock will reach `at`, if the frequency does
+    /// not change; at least now.
+    pub fn when(&self, at: MonotonicTime) -> TrueTime {
+        let remaining_s = at.since(self.monotonic());
         let true_s = remaining_s / (1.0 + self.rate_error());
         self.now.plus(true_s.max(0.0))
     }
@@ -162,7 +171,7 @@ mod tests {
         clock.step(-0.5001);
         assert!(clock.raw().since(RawTime::from_ns(1_001_000_000_000)).abs() < 1e-9);
         assert_eq!(
-            clock.when(clock.raw().plus(10.0)),
+            clock.when(clock.monotonic().plus(10.0)),
             TrueTime(1_011_000_000_000)
         );
     }

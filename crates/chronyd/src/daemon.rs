@@ -1,0 +1,392 @@
+//! The event loop: waits in `poll`, hands what happened to the engine, does what it wants.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+
+use discipline::journal::{Entry, Severity};
+use discipline::time::{MonotonicTime, RawTime};
+use engine::action::Action;
+use engine::engine::{Engine, Served};
+use engine::event::{
+    Datagram, Now, PacketTime, SendFailed, Socket, TimestampSource, TransmitReport,
+};
+use os_linux::clock::{monotonic_time, raw_time};
+use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout, WakeReceiver, wake_pipe};
+use os_linux::socket::{LoopedPacket, ReceiveBatch, SocketSupport};
+
+use crate::measurement_logs::MeasurementLogs;
+use crate::ntp_sockets::{NtpSockets, OpenReport};
+use crate::output::Output;
+use crate::resolver::{Resolver, has_route};
+use crate::state_files::StateFiles;
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A signal or a command.
+    Asked,
+    /// The engine is done, with this exit status.
+    Done(u8),
+    /// `-t` elapsed.
+    Timeout,
+}
+
+/// Everything the running daemon owns.
+pub struct Daemon {
+    /// The brain.
+    pub engine: Engine,
+    /// Messages.
+    pub output: Output,
+    /// Files under `logdir`.
+    pub logs: MeasurementLogs,
+    /// NTP sockets.
+    pub sockets: NtpSockets,
+    /// What the system offers for sockets.
+    pub support: SocketSupport,
+    /// Drift file, dumps and the like.
+    pub files: StateFiles,
+    resolver: Resolver,
+    wakeups: WakeReceiver,
+    poll: PollSet,
+    batch: ReceiveBatch,
+    end: Option<End>,
+    /// The configured sources are to be added now.
+    normal_mode_due: bool,
+}
+
+/// Both clocks.
+pub fn now() -> Now {
+    Now {
+        raw: raw_time(),
+        monotonic: monotonic_time(),
+    }
+}
+
+impl Daemon {
+    /// Wires the parts.
+    pub fn new(
+        engine: Engine,
+        output: Output,
+        logs: MeasurementLogs,
+        sockets: NtpSockets,
+        support: SocketSupport,
+        files: StateFiles,
+    ) -> std::io::Result<Self> {
+        let (waker, wakeups) = wake_pipe()?;
+        Ok(Self {
+            engine,
+            output,
+            logs,
+            sockets,
+            support,
+            files,
+            resolver: Resolver::new(Arc::new(move || waker.wake())),
+            wakeups,
+            poll: PollSet::default(),
+            batch: ReceiveBatch::new(),
+            end: None,
+            normal_mode_due: false,
+        })
+    }
+
+    /// Runs until something ends it. `deadline` is when `-t` elapses; `enter_normal_mode`
+    /// adds the configured sources after `initstepslew`.
+    ///
+    /// # Errors
+    ///
+    /// The text of a fatal message.
+    pub fn run(
+        &mut self,
+        signals: &Signals,
+        deadline: Option<MonotonicTime>,
+        enter_normal_mode: &mut dyn FnMut(&mut Self) -> Result<(), String>,
+    ) -> Result<End, String> {
+        let mut ready: Vec<(Socket, RawFd, Readiness)> = Vec::new();
+        loop {
+            self.run_timers();
+            self.run_actions();
+            if std::mem::take(&mut self.normal_mode_due) {
+                enter_normal_mode(self)?;
+                continue;
+            }
+            if let Some(end) = self.end {
+                return Ok(end);
+            }
+            let at = now();
+            if deadline.is_some_and(|deadline| deadline <= at.monotonic) {
+                return Ok(End::Timeout);
+            }
+            let timer = self.engine.poll_timeout().into_iter().chain(deadline).min();
+            if timer.is_none() && self.sockets.iter().next().is_none() && !self.has_commands() {
+                return Err("Nothing to do".to_owned());
+            }
+            let timeout = timer.map_or(Timeout::NEVER, |timer| {
+                Timeout::until_monotonic(timer, at.monotonic)
+            });
+            self.wait(signals, timeout, &mut ready)?;
+            if signals.take().is_some() {
+                return Ok(End::Asked);
+            }
+            self.engine.handle_wakeup(now());
+            self.wakeups.drain();
+            while let Some(answer) = self.resolver.poll_answer() {
+                self.engine
+                    .handle_resolved(now(), answer.query, &answer.addresses);
+            }
+            self.run_actions();
+            for (socket, descriptor, readiness) in ready.drain(..) {
+                self.serve_socket(socket, descriptor, readiness);
+            }
+        }
+    }
+
+    fn wait(
+        &mut self,
+        signals: &Signals,
+        timeout: Timeout,
+        ready: &mut Vec<(Socket, RawFd, Readiness)>,
+    ) -> Result<(), String> {
+        self.poll.clear();
+        self.poll.add(signals.as_fd(), Interest::READ);
+        self.poll.add(self.wakeups.as_fd(), Interest::READ);
+        let mut slots = Vec::with_capacity(8);
+        for (socket, descriptor) in self.sockets.iter() {
+            let slot = self
+                .poll
+                .add(descriptor, Interest::READ | Interest::ERROR_QUEUE);
+            slots.push((slot, socket, descriptor.as_raw_fd()));
+        }
+        self.poll
+            .wait(timeout)
+            .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
+        ready.extend(slots.into_iter().filter_map(|(slot, socket, descriptor)| {
+            let readiness = self.poll.readiness(slot);
+            readiness.any().then_some((socket, descriptor, readiness))
+        }));
+        Ok(())
+    }
+
+    /// Ends the loop at its next turn.
+    pub fn stop(&mut self) {
+        self.end = Some(End::Asked);
+    }
+
+    /// Whether command sockets are open.
+    fn has_commands(&self) -> bool {
+        false
+    }
+
+    /// Runs every timer that is due, each with the time read anew.
+    fn run_timers(&mut self) {
+        loop {
+            let at = now();
+            if self
+                .engine
+                .poll_timeout()
+                .is_none_or(|timer| timer > at.monotonic)
+            {
+                return;
+            }
+            self.engine.handle_timeout(at);
+            self.run_actions();
+            if self.end.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn serve_socket(&mut self, socket: Socket, descriptor: RawFd, readiness: Readiness) {
+        // What was done for another socket may have closed this one.
+        let Some((_, open)) = self
+            .sockets
+            .iter()
+            .find(|(kind, open)| *kind == socket && open.as_raw_fd() == descriptor)
+        else {
+            return;
+        };
+        // Transmit timestamps come before the responses to what was sent.
+        let errors = readiness.error_queue() && self.batch.receive_errors(open).is_ok();
+        if errors {
+            self.handle_transmit_reports(socket);
+        } else if readiness.readable() && self.batch.receive(open).is_ok() {
+            self.handle_datagrams(socket);
+        }
+        self.run_actions();
+    }
+
+    fn handle_datagrams(&mut self, socket: Socket) {
+        let at = now();
+        let batch = std::mem::take(&mut self.batch);
+        for received in batch.iter().filter(|received| !received.truncated) {
+            let Some(remote) = received.source else {
+                continue;
+            };
+            let kernel = received.ancillary.kernel_time;
+            if kernel.is_none() {
+                self.support.keep_timestamping_on();
+            }
+            let datagram = Datagram {
+                socket,
+                remote,
+                local: received.ancillary.local,
+                interface: received.ancillary.interface,
+                payload: received.data,
+                received: packet_time(kernel, at),
+                hardware: None,
+            };
+            if self.engine.handle_datagram(at, &datagram) == Served::Yes {
+                self.serve_request(&datagram);
+            }
+        }
+        self.batch = batch;
+    }
+
+    /// Answers a request of an unknown client.
+    fn serve_request(&mut self, _datagram: &Datagram<'_>) {}
+
+    fn handle_transmit_reports(&mut self, socket: Socket) {
+        let at = now();
+        let batch = std::mem::take(&mut self.batch);
+        for received in batch
+            .iter()
+            .filter(|received| received.ancillary.transmit.is_some())
+        {
+            let Some(looped) = LoopedPacket::parse(received.data) else {
+                continue;
+            };
+            let Some(payload) = received.data.get(looped.payload.clone()) else {
+                continue;
+            };
+            let report = TransmitReport {
+                socket,
+                remote: looped.destination,
+                payload,
+                sent: received.ancillary.kernel_time.map(|raw| PacketTime {
+                    raw,
+                    source: TimestampSource::Kernel,
+                }),
+                hardware: None,
+            };
+            self.engine.handle_transmit_report(at, &report);
+        }
+        self.batch = batch;
+    }
+
+    /// Does everything the engine wants done, and writes what it wants said.
+    pub fn run_actions(&mut self) {
+        loop {
+            self.write_journal();
+            let Some(action) = self.engine.poll_action() else {
+                return;
+            };
+            self.run_action(action);
+        }
+    }
+
+    fn run_action(&mut self, action: Action) {
+        match action {
+            Action::OpenClientSocket { source, remote } => {
+                self.sockets.open_client(&mut self.support, source, remote);
+            }
+            Action::CloseClientSocket { source } => self.sockets.close_client(source),
+            Action::Send(outgoing) => {
+                let before = raw_time();
+                let sent = self.sockets.send(&self.support, &outgoing);
+                if let Some(source) = outgoing.source {
+                    let result = sent.map(|()| before).map_err(|_| SendFailed);
+                    self.engine.handle_sent(now(), source, result);
+                }
+            }
+            Action::ServerSockets { ipv4, ipv6 } => {
+                let report = self.sockets.set_server(&mut self.support, [ipv4, ipv6]);
+                self.say(report);
+                self.engine.set_server_open(self.sockets.is_listening());
+            }
+            Action::Resolve {
+                query,
+                name,
+                family,
+            } => {
+                if self.resolver.ask(query, name, family).is_err() {
+                    self.engine.handle_resolved(now(), query, &[]);
+                }
+            }
+            Action::Save { file, contents } => {
+                if let Err(text) = self.files.save(&file, &contents) {
+                    self.output.write(Severity::Error, &text);
+                }
+            }
+            Action::Remove { file } => {
+                if let Err(text) = self.files.remove(&file) {
+                    self.output.write(Severity::Error, &text);
+                }
+            }
+            Action::Exit { status } => self.end = Some(End::Done(status)),
+            other => self.run_rare_action(other),
+        }
+    }
+
+    fn run_rare_action(&mut self, action: Action) {
+        match action {
+            Action::CycleLogs => {
+                self.logs.cycle();
+                self.output.cycle();
+            }
+            Action::NormalMode => self.normal_mode_due = true,
+            Action::CheckRoutes { addresses } => {
+                let routed = addresses
+                    .into_iter()
+                    .map(|(id, address)| (id, has_route(address)));
+                self.engine
+                    .handle_routes(now(), &routed.collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes an opening's messages.
+    pub fn say(&mut self, report: OpenReport) {
+        for text in report.warnings {
+            self.output.write(Severity::Warning, &text);
+        }
+        for text in report.errors {
+            self.output.write(Severity::Error, &text);
+        }
+    }
+
+    /// Writes what the engine wants said.
+    pub fn write_journal(&mut self) {
+        if self.engine.journal().is_empty() {
+            return;
+        }
+        let entries: Vec<Entry> = self.engine.journal().drain().collect();
+        for entry in entries {
+            match entry {
+                Entry::Message { severity, text } => self.output.write(severity, &text),
+                Entry::Line { file, text } => {
+                    if let Err((message, is_error)) = self.logs.write(file, &text) {
+                        let severity = if is_error {
+                            Severity::Error
+                        } else {
+                            Severity::Warning
+                        };
+                        self.output.write(severity, &message);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn packet_time(kernel: Option<RawTime>, at: Now) -> PacketTime {
+    match kernel {
+        Some(raw) => PacketTime {
+            raw,
+            source: TimestampSource::Kernel,
+        },
+        None => PacketTime {
+            raw: at.raw,
+            source: TimestampSource::Daemon,
+        },
+    }
+}

@@ -1,0 +1,24 @@
+//! The daemon: arguments, start-up order, event loop, server threads, files.
+//!
+//! [`run`] is the whole program. [`arguments`] reads the command line, [`startup`] takes the
+//! steps from there to a running daemon in the order that others can observe, and
+//! [`daemon`] is the event loop: it waits in `poll`, hands what happened to the engine and
+//! does what the engine wants. No algorithm lives here.
+
+pub mod arguments;
+pub mod configuration;
+pub mod daemon;
+pub mod defaults;
+pub mod files;
+pub mod kernel_clock;
+pub mod leap;
+pub mod measurement_logs;
+pub mod ntp_sockets;
+pub mod output;
+pub mod privileges;
+pub mod random;
+pub mod resolver;
+pub mod startup;
+pub mod state_files;
+
+pub use startup::run;

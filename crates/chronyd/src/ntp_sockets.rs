@@ -1,0 +1,312 @@
+//! The NTP sockets (ntp chapter, section 4): server, shared client, PTP, and one client
+//! socket for the latest request of each source.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use chrony_conf::config::{AddressPair, Config};
+use engine::action::Outgoing;
+use engine::event::Socket;
+use engine::ids::SourceId;
+use os_linux::socket::{
+    IpFamily, Outgoing as Envelope, SocketSupport, TransmitStamp, TransmitTimestamps, UdpOptions,
+    is_link_local, send_datagram,
+};
+
+const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
+
+/// A socket for each family.
+#[derive(Debug, Default)]
+struct Pair([Option<UdpSocket>; 2]);
+
+impl Pair {
+    fn get(&self, family: IpFamily) -> Option<&UdpSocket> {
+        self.0[family as usize].as_ref()
+    }
+
+    fn any_open(&self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+}
+
+/// What the configuration says about NTP sockets.
+#[derive(Clone, Debug)]
+struct Wanted {
+    families: [bool; 2],
+    server_port: u16,
+    server_addresses: AddressPair,
+    server_device: Option<String>,
+    client_port: Option<u16>,
+    client_addresses: AddressPair,
+    client_device: Option<String>,
+    ptp_port: u16,
+    dscp: u8,
+}
+
+/// All NTP sockets of the main thread.
+#[derive(Debug)]
+pub struct NtpSockets {
+    wanted: Wanted,
+    server: Pair,
+    shared: Pair,
+    ptp: Pair,
+    clients: Vec<(SourceId, UdpSocket)>,
+}
+
+/// What is to be said about opening sockets.
+#[derive(Debug, Default)]
+pub struct OpenReport {
+    /// Error messages.
+    pub errors: Vec<String>,
+    /// Warnings.
+    pub warnings: Vec<String>,
+}
+
+impl NtpSockets {
+    /// Nothing is open yet.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            wanted: Wanted {
+                families: FAMILIES.map(|family| config.family.contains(family.any())),
+                server_port: config.server.port,
+                server_addresses: config.server.bind_addresses,
+                server_device: config.server.bind_device.clone(),
+                client_port: config.client.acquisition_port,
+                client_addresses: config.client.bind_addresses,
+                client_device: config.client.bind_device.clone(),
+                ptp_port: config.server.ptp_port,
+                dscp: config.client.dscp,
+            },
+            server: Pair::default(),
+            shared: Pair::default(),
+            ptp: Pair::default(),
+            clients: Vec::new(),
+        }
+    }
+
+    /// Whether the shared client socket is the server socket, which is then open for good.
+    fn shares_server_socket(&self) -> bool {
+        self.wanted.server_port > 0 && self.wanted.client_port == Some(self.wanted.server_port)
+    }
+
+    /// Opens the sockets that are open from start to exit. `Err` is a fatal message.
+    pub fn open_permanent(
+        &mut self,
+        support: &mut SocketSupport,
+    ) -> Result<OpenReport, &'static str> {
+        let mut report = OpenReport::default();
+        let mut missing = false;
+        if self.shares_server_socket() {
+            self.open_server(support, [true, true], &mut report);
+            missing |= !self.server.any_open();
+        } else if let Some(port) = self.wanted.client_port {
+            for family in FAMILIES {
+                self.shared.0[family as usize] =
+                    self.open_shared(support, family, port, &mut report);
+            }
+            missing |= !self.shared.any_open();
+        }
+        if self.wanted.ptp_port > 0 {
+            for family in FAMILIES {
+                let port = self.wanted.ptp_port;
+                self.ptp.0[family as usize] =
+                    self.open_listening(support, family, port, &mut report);
+            }
+            missing |= !self.ptp.any_open();
+        }
+        if missing {
+            Err("Could not open NTP sockets")
+        } else {
+            Ok(report)
+        }
+    }
+
+    /// Opens or closes the server sockets of the families. Returns what is to be said.
+    pub fn set_server(&mut self, support: &mut SocketSupport, needed: [bool; 2]) -> OpenReport {
+        let mut report = OpenReport::default();
+        if !self.shares_server_socket() {
+            self.open_server(support, needed, &mut report);
+        }
+        report
+    }
+
+    fn open_server(
+        &mut self,
+        support: &mut SocketSupport,
+        needed: [bool; 2],
+        report: &mut OpenReport,
+    ) {
+        for family in FAMILIES {
+            let index = family as usize;
+            if !needed[index] || self.wanted.server_port == 0 {
+                self.server.0[index] = None;
+            } else if self.server.0[index].is_none() {
+                let port = self.wanted.server_port;
+                self.server.0[index] = self.open_listening(support, family, port, report);
+            }
+        }
+    }
+
+    fn open_listening(
+        &self,
+        support: &mut SocketSupport,
+        family: IpFamily,
+        port: u16,
+        report: &mut OpenReport,
+    ) -> Option<UdpSocket> {
+        let options = UdpOptions {
+            bind: Some(bind_address(self.wanted.server_addresses, family, port)),
+            device: self.wanted.server_device.as_deref(),
+            broadcast: true,
+            packet_info: true,
+            dscp: self.wanted.dscp,
+            timestamps: Some(TransmitTimestamps::PerMessage),
+            ..UdpOptions::new(family)
+        };
+        self.open(support, &options, report)
+    }
+
+    fn open_shared(
+        &self,
+        support: &mut SocketSupport,
+        family: IpFamily,
+        port: u16,
+        report: &mut OpenReport,
+    ) -> Option<UdpSocket> {
+        let options = UdpOptions {
+            bind: Some(bind_address(self.wanted.client_addresses, family, port)),
+            device: self.wanted.client_device.as_deref(),
+            packet_info: true,
+            dscp: self.wanted.dscp,
+            timestamps: Some(TransmitTimestamps::Always),
+            ..UdpOptions::new(family)
+        };
+        self.open(support, &options, report)
+    }
+
+    fn open(
+        &self,
+        support: &mut SocketSupport,
+        options: &UdpOptions<'_>,
+        report: &mut OpenReport,
+    ) -> Option<UdpSocket> {
+        if !self.wanted.families[options.family as usize] || !support.has_family(options.family) {
+            return None;
+        }
+        match support.open_udp(options) {
+            Ok(opened) => {
+                if opened.missing_v6only {
+                    let text = "Reusable IPv6 socket missing IPV6_V6ONLY option";
+                    report.warnings.push(text.to_owned());
+                }
+                Some(opened.socket)
+            }
+            Err(_) => {
+                let address = options
+                    .bind
+                    .unwrap_or_else(|| SocketAddr::new(options.family.any(), 0));
+                report
+                    .errors
+                    .push(format!("Could not open NTP socket on {address}"));
+                None
+            }
+        }
+    }
+
+    /// Whether requests or packets of peers can arrive.
+    pub fn is_listening(&self) -> bool {
+        self.server.any_open() || self.ptp.any_open()
+    }
+
+    /// Opens a new socket for a source's next request.
+    pub fn open_client(&mut self, support: &mut SocketSupport, source: SourceId, to: SocketAddr) {
+        self.close_client(source);
+        let family = IpFamily::of(to.ip());
+        if !self.wanted.families[family as usize] {
+            return;
+        }
+        let bound = match family {
+            IpFamily::V4 => self.wanted.client_addresses.ipv4.map(IpAddr::V4),
+            IpFamily::V6 => self.wanted.client_addresses.ipv6.map(IpAddr::V6),
+        };
+        let options = UdpOptions {
+            bind: bound.map(|address| SocketAddr::new(address, 0)),
+            device: self.wanted.client_device.as_deref(),
+            connect: Some(to),
+            packet_info: true,
+            dscp: self.wanted.dscp,
+            timestamps: Some(TransmitTimestamps::Always),
+            ..UdpOptions::new(family)
+        };
+        // A socket that cannot be opened shows when the request cannot be sent.
+        if let Ok(opened) = support.open_udp(&options) {
+            self.clients.push((source, opened.socket));
+        }
+    }
+
+    /// Closes the socket of a source, if it is open.
+    pub fn close_client(&mut self, source: SourceId) {
+        self.clients.retain(|(id, _)| *id != source);
+    }
+
+    /// All open sockets.
+    pub fn iter(&self) -> impl Iterator<Item = (Socket, BorrowedFd<'_>)> {
+        let kind = |socket: Socket, pair: &'_ Pair| {
+            let open = pair.0.iter().flatten().map(AsFd::as_fd);
+            open.map(move |descriptor| (socket, descriptor))
+                .collect::<Vec<_>>()
+        };
+        let clients = self
+            .clients
+            .iter()
+            .map(|(id, socket)| (Socket::Client(*id), socket.as_fd()));
+        [
+            kind(Socket::Server, &self.server),
+            kind(Socket::Shared, &self.shared),
+            kind(Socket::Ptp, &self.ptp),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(clients)
+    }
+
+    /// Sends a datagram.
+    pub fn send(&self, support: &SocketSupport, outgoing: &Outgoing) -> io::Result<()> {
+        let family = IpFamily::of(outgoing.remote.ip());
+        let (socket, connected) = match outgoing.socket {
+            Socket::Client(source) => {
+                let found = self.clients.iter().find(|(id, _)| *id == source);
+                (found.map(|(_, socket)| socket), true)
+            }
+            Socket::Server => (self.server.get(family), false),
+            Socket::Ptp => (self.ptp.get(family), false),
+            Socket::Shared if self.shares_server_socket() => (self.server.get(family), false),
+            Socket::Shared => (self.shared.get(family), false),
+        };
+        let socket = socket.ok_or(io::ErrorKind::NotConnected)?;
+        let stamp = outgoing.wants_timestamp && !connected;
+        let envelope = Envelope {
+            destination: (!connected).then_some(outgoing.remote),
+            source: outgoing.local,
+            interface: if is_link_local(outgoing.remote.ip()) {
+                outgoing.interface
+            } else {
+                0
+            },
+            transmit_stamp: support
+                .message_flags()
+                .filter(|_| stamp)
+                .map(|flags| TransmitStamp { flags, id: None }),
+        };
+        send_datagram(socket.as_fd(), outgoing.payload.as_slice(), &envelope)
+    }
+}
+
+fn bind_address(addresses: AddressPair, family: IpFamily, port: u16) -> SocketAddr {
+    let configured = match family {
+        IpFamily::V4 => addresses.ipv4.map(IpAddr::V4),
+        IpFamily::V6 => addresses.ipv6.map(IpAddr::V6),
+    };
+    SocketAddr::new(configured.unwrap_or(family.any()), port)
+}

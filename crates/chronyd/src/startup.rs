@@ -1,0 +1,426 @@
+//! From the command line to a running daemon (system chapter, section 2.1). The order of
+//! the steps is interface: it decides which message comes first.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrony_conf::Config;
+use chrony_conf::files::Reader;
+use discipline::journal::{Journal, LogFile, Severity};
+use discipline::reference::{ClockDriver, NoClockControl};
+use engine::engine::{Engine, Mode, Setup};
+use engine::registry::Origin;
+use engine::steering::ClockSetup;
+use os_linux::clock::{SystemKernel, measure_precision};
+use os_linux::event::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, ignore_broken_pipe};
+use os_linux::process::{Capability, Daemonised, daemonise, real_user_id};
+use os_linux::socket::{InheritedSockets, SocketSupport};
+
+use crate::arguments::{self, Arguments, Request, RunMode};
+use crate::daemon::{Daemon, End, now};
+use crate::files::{self, Owner};
+use crate::kernel_clock::SteeredKernel;
+use crate::measurement_logs::MeasurementLogs;
+use crate::ntp_sockets::NtpSockets;
+use crate::output::Output;
+use crate::random::KernelRandom;
+use crate::state_files::StateFiles;
+use crate::{configuration, defaults, privileges};
+
+/// Exit status after a fatal error.
+const FAILURE: u8 = 1;
+
+/// Mode of created directories with logs and state, less the umask.
+const STATE_DIRECTORY_MODE: u32 = 0o750;
+
+/// Mode of the created directory of the command socket, less the umask.
+const SOCKET_DIRECTORY_MODE: u32 = 0o770;
+
+/// The whole program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments
+        .first()
+        .map_or("chronyd".into(), |name| name.to_string_lossy());
+    let program = program.into_owned();
+    let mut output = Output::stderr();
+    match arguments::parse(arguments) {
+        Request::Help => print!("{}", defaults::help(&program)),
+        Request::Version => println!("{}", defaults::version_line()),
+        Request::BadOption(text) => {
+            eprintln!("{text}");
+            print!("{}", defaults::help(&program));
+            return ExitCode::from(FAILURE);
+        }
+        Request::Fatal(text) => {
+            output.write(Severity::Fatal, &text);
+            return ExitCode::from(FAILURE);
+        }
+        Request::Run(arguments) => return start(&arguments, output),
+    }
+    ExitCode::SUCCESS
+}
+
+/// A step that fails says why; the daemon then ends at once.
+type Step<T> = Result<T, String>;
+
+fn start(arguments: &Arguments, mut output: Output) -> ExitCode {
+    if arguments.check_root && real_user_id() != 0 {
+        output.write(Severity::Fatal, "Not superuser");
+        return ExitCode::from(FAILURE);
+    }
+    let inherited = InheritedSockets::new(std::env::var("LISTEN_FDS").ok().as_deref());
+    if !arguments.foreground {
+        match daemonise(|number| inherited.contains(number)) {
+            Ok(Daemonised::Daemon(readiness)) => output.set_daemon(readiness),
+            Ok(Daemonised::Ready) => return ExitCode::SUCCESS,
+            Ok(Daemonised::Failed(message)) => {
+                if let Some(message) = message {
+                    eprintln!("{message}");
+                }
+                return ExitCode::from(FAILURE);
+            }
+            Err(error) => {
+                output.write(Severity::Fatal, &error.to_string());
+                return ExitCode::from(FAILURE);
+            }
+        }
+    }
+    if let Err(text) = open_log(arguments, &mut output) {
+        output.write(Severity::Fatal, &text);
+        return ExitCode::from(FAILURE);
+    }
+    let reader = configuration::reader();
+    let Some(config) = configuration::read(arguments, &mut output, &reader) else {
+        return ExitCode::from(FAILURE);
+    };
+    if arguments.print_config {
+        return ExitCode::SUCCESS;
+    }
+    match initialise(arguments, &config, &reader, output, inherited) {
+        Ok((daemon, signals)) => serve(arguments, &config, &reader, daemon, &signals),
+        Err((mut output, text)) => {
+            output.write(Severity::Fatal, &text);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn open_log(arguments: &Arguments, output: &mut Output) -> Step<()> {
+    match &arguments.log_file {
+        Some(path) => output.use_file(Path::new(path))?,
+        None if !arguments.log_to_stderr => output.use_syslog(),
+        None => {}
+    }
+    output.set_threshold(arguments.threshold);
+    let (version, features) = (defaults::VERSION, defaults::FEATURES);
+    let text = format!("chronyd version {version} starting ({features})");
+    output.write(Severity::Info, &text);
+    Ok(())
+}
+
+/// Everything up to the installed signal handlers.
+fn initialise(
+    arguments: &Arguments,
+    config: &Config,
+    reader: &dyn Reader,
+    mut output: Output,
+    inherited: InheritedSockets,
+) -> Result<(Daemon, Signals), (Output, String)> {
+    let mut parts = match prepare(arguments, config, reader, &mut output, inherited) {
+        Ok(parts) => parts,
+        Err(text) => return Err((output, text)),
+    };
+    let signals = Signals::install(&[SIGINT, SIGTERM, SIGQUIT, SIGHUP])
+        .map_err(|error| error.to_string())
+        .and_then(|signals| {
+            ignore_broken_pipe().map_err(|error| error.to_string())?;
+            Ok(signals)
+        });
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(text) => return Err((output, text)),
+    };
+    parts.journal_debug(output.wants_debug());
+    let Parts {
+        engine,
+        sockets,
+        support,
+    } = parts;
+    let logs = MeasurementLogs::new(
+        config.logging.directory.as_deref(),
+        u32::try_from(config.logging.banner_interval).unwrap_or(0),
+    );
+    let files = StateFiles::new(config);
+    match Daemon::new(engine, output, logs, sockets, support, files) {
+        Ok(daemon) => Ok((daemon, signals)),
+        Err(error) => Err((
+            Output::stderr(),
+            format!("pipe() failed : {}", os_linux::error_text(&error)),
+        )),
+    }
+}
+
+struct Parts {
+    engine: Engine,
+    sockets: NtpSockets,
+    support: SocketSupport,
+}
+
+impl Parts {
+    fn journal_debug(&mut self, enabled: bool) {
+        self.engine.journal().set_debug(enabled);
+    }
+}
+
+fn prepare(
+    arguments: &Arguments,
+    config: &Config,
+    reader: &dyn Reader,
+    output: &mut Output,
+    inherited: InheritedSockets,
+) -> Step<Parts> {
+    check_pidfile(config)?;
+    let user = privileges::target_user(arguments, config)?;
+    let owner = Owner {
+        uid: user.user_id,
+        gid: user.group_id,
+    };
+    create_directories(config, owner, output);
+    if let Some(path) = &config.process.pid_file {
+        files::write_pidfile(path)?;
+    }
+    let precision_s = config
+        .clock
+        .effective_precision_s()
+        .unwrap_or_else(measure_precision);
+    let mut support = SocketSupport::probe(inherited);
+    let driver = clock_driver(arguments, config, output)?;
+    chrony_conf::start::check_rtc(config).map_err(|message| message.text)?;
+    let keys = Arc::new(configuration::load_keys(config, output, reader));
+    let mut sockets = NtpSockets::new(config);
+    let report = sockets.open_permanent(&mut support)?;
+    for text in report.errors {
+        output.write(Severity::Error, &text);
+    }
+    chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
+    chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
+    privileges::set_limits(arguments, config, output)?;
+    privileges::drop_root(arguments, config, user, output)?;
+    let mut journal = journal(config);
+    let leap = crate::leap::database(config, &mut journal);
+    let drift = config.clock.drift_file.as_ref().and_then(|path| {
+        let (drift, message) = chrony_conf::drift::load(path, reader);
+        configuration::say(output, message.as_slice());
+        drift
+    });
+    chrony_conf::start::check_client_log(config).map_err(|message| message.text)?;
+    chrony_conf::start::check_mail(config, arguments.filter_level != 0)
+        .map_err(|message| message.text)?;
+    let setup = Setup {
+        clock: ClockSetup {
+            driver,
+            precision_s,
+            window_start_s: defaults::WINDOW_START_S,
+            drift,
+            leap,
+            random: Box::new(KernelRandom::new()?),
+        },
+        random: Box::new(KernelRandom::new()?),
+        mode: first_mode(arguments, config),
+        keys,
+    };
+    let engine = Engine::new(config, setup, journal, now())?;
+    Ok(Parts {
+        engine,
+        sockets,
+        support,
+    })
+}
+
+fn first_mode(arguments: &Arguments, config: &Config) -> Mode {
+    match (&config.init_step_slew, arguments.run_mode) {
+        (_, RunMode::SetOnce) => Mode::UpdateOnce,
+        (_, RunMode::PrintOnce) => Mode::PrintOnce,
+        (Some(initial), RunMode::Keep) if !initial.addresses.is_empty() => Mode::InitStepSlew {
+            threshold_s: initial.threshold_s,
+        },
+        (_, RunMode::Keep) => Mode::Normal,
+    }
+}
+
+fn journal(config: &Config) -> Journal {
+    let wanted = &config.logging.files;
+    let mut journal = Journal::new();
+    for (file, enabled) in [
+        (
+            LogFile::Measurements,
+            wanted.measurements || wanted.raw_measurements,
+        ),
+        (LogFile::Statistics, wanted.statistics),
+        (LogFile::Tracking, wanted.tracking),
+        (LogFile::Selection, wanted.selection),
+        (LogFile::Rtc, wanted.rtc),
+        (LogFile::Refclocks, wanted.refclocks),
+        (LogFile::Tempcomp, wanted.tempcomp),
+    ] {
+        journal.enable(file, enabled);
+    }
+    journal
+}
+
+fn check_pidfile(config: &Config) -> Step<()> {
+    let Some(path) = &config.process.pid_file else {
+        return Ok(());
+    };
+    match files::running_process(path) {
+        Some(pid) => Err(format!(
+            "Another chronyd may already be running (pid={pid}), check {}",
+            path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+fn create_directories(config: &Config, owner: Owner, output: &mut Output) {
+    let socket_directory = config.command.socket.as_deref().and_then(Path::parent);
+    let directories = [
+        (socket_directory, SOCKET_DIRECTORY_MODE),
+        (config.logging.directory.as_deref(), STATE_DIRECTORY_MODE),
+        (
+            config.process.dump_directory.as_deref(),
+            STATE_DIRECTORY_MODE,
+        ),
+        (config.nts.dump_directory.as_deref(), STATE_DIRECTORY_MODE),
+    ];
+    for (directory, mode) in directories {
+        if let Some(directory) = directory
+            && let Err(text) = files::create_directory(directory, mode, owner)
+        {
+            output.write(Severity::Error, &text);
+        }
+    }
+}
+
+fn clock_driver(
+    arguments: &Arguments,
+    config: &Config,
+    output: &mut Output,
+) -> Step<Box<dyn ClockDriver>> {
+    if !arguments.control_clock {
+        output.write(Severity::Info, NoClockControl::MESSAGE);
+        return Ok(Box::new(NoClockControl::default()));
+    }
+    if !os_linux::process::bounding_set_has(Capability::CAP_SYS_TIME) {
+        output.write(Severity::Warning, "CAP_SYS_TIME not present");
+    }
+    Ok(Box::new(SteeredKernel::start(
+        SystemKernel,
+        config.rtc.sync,
+    )?))
+}
+
+/// Runs the daemon that is ready to start, and cleans up after it.
+fn serve(
+    arguments: &Arguments,
+    config: &Config,
+    reader: &dyn Reader,
+    mut daemon: Daemon,
+    signals: &Signals,
+) -> ExitCode {
+    let deadline = arguments
+        .timeout_s
+        .map(|seconds| now().monotonic.plus(f64::from(seconds)));
+    let mut enter = |daemon: &mut Daemon| enter_normal_operation(config, reader, daemon);
+    let ran = add_sources(config, reader, &mut daemon)
+        .and_then(|()| daemon.run(signals, deadline, &mut enter));
+    match ran {
+        Ok(end) => finish(config, daemon, end),
+        Err(text) => {
+            daemon.output.write(Severity::Fatal, &text);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+/// Adds the sources that are used first: those of `initstepslew`, or all of them.
+fn add_sources(config: &Config, reader: &dyn Reader, daemon: &mut Daemon) -> Step<()> {
+    if let (Mode::InitStepSlew { .. }, Some(initial)) =
+        (daemon.engine.mode(), &config.init_step_slew)
+    {
+        for address in &initial.addresses {
+            let line = chrony_conf::sources::parse_line(
+                chrony_conf::sources::SourceKind::Server,
+                &format!("{address} iburst"),
+            );
+            if let Ok(line) = line
+                && daemon
+                    .engine
+                    .add_source(now(), &line, Origin::InitStepSlew)
+                    .is_err()
+            {
+                let text = format!("Could not add source {address}");
+                daemon.output.write(Severity::Error, &text);
+            }
+        }
+        daemon.engine.all_sources_added(now());
+        daemon.run_actions();
+        return Ok(());
+    }
+    enter_normal_operation(config, reader, daemon)
+}
+
+/// Says that the daemon is ready and adds the configured sources.
+pub fn enter_normal_operation(
+    config: &Config,
+    reader: &dyn Reader,
+    daemon: &mut Daemon,
+) -> Step<()> {
+    daemon.run_actions();
+    if daemon.output.ready().is_err() {
+        // The foreground process is gone, so nobody wants the daemon.
+        daemon.stop();
+        return Ok(());
+    }
+    for line in &config.sources {
+        if daemon
+            .engine
+            .add_source(now(), line, Origin::Configuration)
+            .is_err()
+        {
+            let text = format!("Could not add source {}", line.name);
+            daemon.output.write(Severity::Error, &text);
+        }
+        daemon.write_journal();
+    }
+    if !config.source_directories.is_empty() {
+        let found = chrony_conf::source_files::read(&config.source_directories, reader);
+        daemon.engine.reload_sources(now(), &found.sources);
+    }
+    daemon.engine.all_sources_added(now());
+    daemon.run_actions();
+    Ok(())
+}
+
+/// The clean end.
+fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
+    let status = match end {
+        End::Asked => 0,
+        End::Done(status) => status,
+        End::Timeout => {
+            daemon.output.write(Severity::Info, "Timeout reached");
+            u8::from(!daemon.engine.is_synchronised(now()))
+        }
+    };
+    daemon.output.write(Severity::Info, "chronyd exiting");
+    daemon.engine.finish(now());
+    daemon.run_actions();
+    if let Some(path) = &config.process.pid_file
+        && let Err(text) = files::remove(path)
+    {
+        daemon.output.write(Severity::Error, &text);
+    }
+    ExitCode::from(status)
+}

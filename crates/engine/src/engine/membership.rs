@@ -1,0 +1,142 @@
+//! Sources come and go: configuration, commands and source directories.
+
+use std::sync::Arc;
+
+use chrony_conf::sources::SourceSpec as ConfSourceSpec;
+use ntp_wire::KeyRing;
+
+use super::Engine;
+use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
+use crate::event::Now;
+use crate::ids::SourceId;
+use crate::registry::{AddError, Origin, SourceAuthenticator, SourceSpec};
+
+impl Engine {
+    /// Adds a source or pool and says so: with an informational message when a command or
+    /// a source directory is the cause, else only for debugging.
+    pub fn add_source(
+        &mut self,
+        now: Now,
+        line: &ConfSourceSpec,
+        origin: Origin,
+    ) -> Result<Vec<SourceId>, AddError> {
+        let key = line.options.key;
+        let long_digest = self.keys.get(key).is_some_and(|key| key.kind().default_version() < 4);
+        let spec = self.settings.source_defaults.source_spec(line, long_digest);
+        if line.options.nts && spec.nts.is_none() {
+            self.journal.warning("NTS not supported with peers");
+        }
+        if key != 0 && spec.nts.is_none() {
+            match self.keys.get(key) {
+                None => self.journal.warning(format!("Key {key} is missing")),
+                Some(found) if found.is_weak() => {
+                    self.journal.warning(format!("Key {key} is too short"));
+                }
+                Some(_) => {}
+            }
+        }
+        let keys = &self.keys;
+        let mut authenticate = |spec: &SourceSpec| authenticator(spec, keys);
+        let added = self.registry.add(&spec, origin, &mut authenticate)?;
+        self.announce_added(&added, origin);
+        self.selector.refresh_options(&self.registry.views());
+        let has_address =
+            added.iter().any(|id| self.registry.get(*id).is_some_and(|s| s.address().is_some()));
+        if !has_address {
+            self.names.want_round();
+        } else if self.sources_started {
+            for id in &added {
+                self.with_association(*id, now, |association, cx| association.start(cx));
+            }
+        }
+        self.update_server_sockets();
+        Ok(added)
+    }
+
+    fn announce_added(&mut self, added: &[SourceId], origin: Origin) {
+        let Some(source) = added.first().and_then(|id| self.registry.get(*id)) else { return };
+        let text = match source.pool {
+            Some(_) => format!("Added pool {}", source.spec.name),
+            None => format!("Added source {}", source.display_name()),
+        };
+        self.announce(text, origin);
+    }
+
+    fn announce(&mut self, text: String, origin: Origin) {
+        match origin {
+            Origin::Command | Origin::SourceDirectory => self.journal.info(text),
+            Origin::Configuration | Origin::InitStepSlew => self.journal.debug(|| text),
+        }
+    }
+
+    /// Removes a source; the selection follows.
+    pub fn remove_source(&mut self, now: Now, id: SourceId) -> bool {
+        self.with_association(id, now, |association, cx| association.stop(cx));
+        let Some((source, pool)) = self.registry.remove(id) else { return false };
+        self.names.forget(id);
+        self.selector.remove(id.0);
+        // A member of a pool that goes with others is not worth a message of its own
+        // unless somebody asked for it.
+        self.announce(format!("Removed source {}", source.display_name()), source.origin);
+        if let Some(pool) = pool {
+            self.announce(format!("Removed pool {pool}"), source.origin);
+        }
+        self.selector.refresh_options(&self.registry.views());
+        self.update_server_sockets();
+        if !self.leaving {
+            self.select(now, None);
+        }
+        true
+    }
+
+    /// The source directories were read again: sources that are no longer listed go, new
+    /// ones come, unchanged ones stay as they are.
+    pub fn reload_sources(&mut self, now: Now, listed: &[ConfSourceSpec]) {
+        for (line, ids) in std::mem::take(&mut self.directory_sources) {
+            if listed.contains(&line) {
+                self.directory_sources.push((line, ids));
+            } else {
+                for id in ids {
+                    self.remove_source(now, id);
+                }
+            }
+        }
+        for line in listed {
+            if self.directory_sources.iter().any(|(known, _)| known == line) {
+                continue;
+            }
+            match self.add_source(now, line, Origin::SourceDirectory) {
+                Ok(ids) => self.directory_sources.push((line.clone(), ids)),
+                Err(error) => {
+                    let name = &line.name;
+                    self.journal.error(format!("Could not add source {name} : {error}"));
+                }
+            }
+        }
+        self.drive_names(now);
+    }
+
+    /// Starts polling all sources that have an address.
+    pub(super) fn start_sources(&mut self, now: Now) {
+        self.sources_started = true;
+        let ids: Vec<SourceId> = self
+            .registry
+            .iter()
+            .filter(|source| source.address().is_some())
+            .map(|source| source.id)
+            .collect();
+        for id in ids {
+            self.with_association(id, now, |association, cx| association.start(cx));
+        }
+        self.check_one_shot(now);
+    }
+}
+
+fn authenticator(spec: &SourceSpec, keys: &Arc<KeyRing>) -> SourceAuthenticator {
+    match spec.association.authentication {
+        AuthenticationKind::SymmetricKey(id) => {
+            SourceAuthenticator::Key(SymmetricKey::new(id, Arc::clone(keys)))
+        }
+        _ => SourceAuthenticator::None(NoAuthentication),
+    }
+}

@@ -1,0 +1,281 @@
+//! The engine: all parts of the daemon's brain, wired.
+//!
+//! Events in: the `handle_…` methods, each with the time. Actions out:
+//! [`Engine::poll_action`], drained after every event, and the [`Journal`] behind
+//! [`Engine::journal`]. Timers: [`Engine::poll_timeout`].
+//!
+//! Rooms: [`packets`](self) (packets of the sources and what follows from them),
+//! `resolving` (names), `membership` (sources come and go), `selection` (from samples to
+//! the clock), `one_shot` (`-q`, `-Q`, `initstepslew`).
+
+mod membership;
+mod one_shot;
+mod packets;
+mod resolving;
+mod selection;
+mod serving;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrony_conf::config::Config;
+use chrony_conf::sources::SourceSpec as ConfSourceSpec;
+use discipline::journal::Journal;
+use discipline::samples::{EstimatorKind, Selector};
+use discipline::time::MonotonicTime;
+use ntp_wire::KeyRing;
+
+pub use discipline::reference::Mode;
+
+use crate::action::Action;
+use crate::association::{LocalState, TransmissionSchedule};
+use crate::event::{Now, Socket};
+use crate::ids::SourceId;
+use crate::names::{Family, NameQueue};
+use crate::random::RandomSource;
+use crate::registry::Registry;
+use crate::settings::{SourceDefaults, selection_settings};
+use crate::steering::{ClockSetup, Steering};
+use serving::Serving;
+
+/// Whether a packet is to be given to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It is (or may be) a request of an unknown client, or the timestamp of a response.
+    Yes,
+    /// It has been dealt with.
+    No,
+}
+
+impl Served {
+    fn if_listening(socket: Socket) -> Self {
+        match socket {
+            Socket::Server | Socket::Ptp => Self::Yes,
+            Socket::Shared | Socket::Client(_) => Self::No,
+        }
+    }
+}
+
+/// Facts about the machine and the start that the configuration does not hold.
+pub struct Setup {
+    /// The clock to be steered, and what is known about it.
+    pub clock: ClockSetup,
+    /// Random bits.
+    pub random: Box<dyn RandomSource>,
+    /// Whether to keep the clock right or to measure it once.
+    pub mode: Mode,
+    /// The symmetric keys.
+    pub keys: Arc<KeyRing>,
+    /// Which estimator steers the clock.
+    pub estimator: EstimatorKind,
+}
+
+#[derive(Debug)]
+struct EngineSettings {
+    source_defaults: SourceDefaults,
+    family: Option<Family>,
+    refresh_s: f64,
+    ptp_domain: u8,
+    shared_client_socket: bool,
+    log_raw_measurements: bool,
+    late_timestamp_timeout_s: f64,
+    max_clock_error: f64,
+}
+
+/// The daemon's brain. See the module's documentation.
+pub struct Engine {
+    settings: EngineSettings,
+    registry: Registry,
+    names: NameQueue,
+    selector: Selector,
+    schedule: TransmissionSchedule,
+    steering: Steering,
+    keys: Arc<KeyRing>,
+    random: Box<dyn RandomSource>,
+    journal: Journal,
+    actions: VecDeque<Action>,
+    /// Sources of the source directories with the lines that made them.
+    directory_sources: Vec<(ConfSourceSpec, Vec<SourceId>)>,
+    sources_started: bool,
+    /// Sources are being removed because the daemon exits: the clock is left alone.
+    leaving: bool,
+    server_open: bool,
+    serving: Serving,
+    /// When normal operation begins after `initstepslew`.
+    normal_mode_at: Option<MonotonicTime>,
+    /// Whether the start was for `initstepslew`.
+    initial_correction: bool,
+}
+
+impl Engine {
+    /// An engine that knows no source yet. `journal` has the measurement logs enabled that
+    /// are wanted.
+    ///
+    /// # Errors
+    ///
+    /// The text of a fatal message, when the clock cannot be steered.
+    pub fn new(
+        config: &Config,
+        setup: Setup,
+        mut journal: Journal,
+        now: Now,
+    ) -> Result<Self, String> {
+        let precision_s = setup.clock.precision_s;
+        let messages = setup.mode == Mode::Normal;
+        let mut random = setup.random;
+        let serving = Serving::new(config, precision_s, random.as_mut());
+        let steering = Steering::new(config, setup.clock, setup.mode, now, &mut journal)?;
+        let mut engine = Self {
+            settings: EngineSettings {
+                source_defaults: SourceDefaults::new(config, precision_s, setup.estimator),
+                family: crate::settings::family(config.family),
+                refresh_s: f64::from(config.client.refresh_s),
+                ptp_domain: config.server.ptp_domain,
+                shared_client_socket: config.client.acquisition_port.is_some(),
+                log_raw_measurements: config.logging.files.raw_measurements,
+                late_timestamp_timeout_s: if config.process.hwtimestamp.is_empty() {
+                    0.0
+                } else {
+                    config.process.hwtimestamp_timeout_s
+                },
+                max_clock_error: config.clock.max_clock_error_ppm * 1e-6,
+            },
+            registry: Registry::default(),
+            names: NameQueue::default(),
+            selector: Selector::new(selection_settings(config, messages)),
+            schedule: TransmissionSchedule::new(),
+            steering,
+            keys: setup.keys,
+            random,
+            journal,
+            actions: VecDeque::new(),
+            directory_sources: Vec::new(),
+            sources_started: false,
+            leaving: false,
+            server_open: false,
+            serving,
+            normal_mode_at: None,
+            initial_correction: matches!(setup.mode, Mode::InitStepSlew { .. }),
+        };
+        engine.propagate(now);
+        Ok(engine)
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Messages and lines of logs, to be drained.
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// The sources.
+    pub fn sources(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The clock and what is known about it.
+    pub fn steering(&self) -> &Steering {
+        &self.steering
+    }
+
+    /// The selection.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// When [`Engine::handle_timeout`] is to be called next.
+    pub fn poll_timeout(&self) -> Option<MonotonicTime> {
+        let associations =
+            self.registry.iter().filter_map(|source| source.association.next_timeout());
+        associations
+            .chain(self.names.next_timeout())
+            .chain(self.steering.next_timeout())
+            .chain(self.normal_mode_at)
+            .chain(self.serving.next_publication)
+            .min()
+    }
+
+    /// Does one thing that is due. The caller reads the time anew before each call and
+    /// calls as long as [`Engine::poll_timeout`] is not later than now, so that a packet
+    /// is stamped with the time it leaves at and not with that of the wake-up.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.steering.next_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.steering.handle_timeout(now, &mut self.journal);
+            self.propagate(now);
+            return;
+        }
+        let due = self
+            .registry
+            .iter()
+            .filter_map(|source| Some((source.association.next_timeout()?, source.id)))
+            .filter(|(at, _)| *at <= now.monotonic)
+            .min();
+        if let Some((_, id)) = due {
+            self.with_association(id, now, |association, cx| association.handle_timeout(cx));
+            return;
+        }
+        if self.normal_mode_at.is_some_and(|at| at <= now.monotonic) {
+            self.normal_mode_at = None;
+            self.start_normal_mode();
+            return;
+        }
+        self.publish(now);
+        self.drive_names(now);
+    }
+
+    /// Called after every wait: notices when somebody else changed the clock.
+    pub fn handle_wakeup(&mut self, now: Now) {
+        self.steering.check_for_steps(now, &mut self.journal);
+        self.propagate(now);
+    }
+
+    /// The server (or PTP) sockets are open or not: decides whether the loop test is made.
+    pub fn set_server_open(&mut self, open: bool) {
+        self.server_open = open;
+        self.serving.stale = true;
+    }
+
+    /// All sources of the configuration were added: names are resolved, then polling
+    /// begins.
+    pub fn all_sources_added(&mut self, now: Now) {
+        self.names.want_round();
+        self.drive_names(now);
+    }
+
+    /// Whether the own stratum is better than that of an unsynchronised server.
+    pub fn is_synchronised(&mut self, now: Now) -> bool {
+        self.steering.own_reference(now).stratum < ntp_wire::STRATUM_UNSYNCHRONISED
+    }
+
+    /// The daemon exits: sources go without touching the clock, which is left alone with
+    /// its base frequency; the drift file is written.
+    pub fn finish(&mut self, now: Now) {
+        self.leaving = true;
+        let ids: Vec<SourceId> = self.registry.iter().map(|source| source.id).collect();
+        for id in ids {
+            self.remove_source(now, id);
+        }
+        self.steering.finish(now, &mut self.journal);
+        self.propagate(now);
+    }
+
+    fn local_state(&mut self, now: Now) -> LocalState {
+        LocalState {
+            precision_s: self.settings.source_defaults.precision_s,
+            precision_log2: self.steering.precision_log2(),
+            max_clock_error: self.settings.max_clock_error,
+            window_start_s: self.steering.window_start_s(),
+            reference: self.steering.own_reference(now),
+            monotonic: self.steering.monotonic_scale(),
+            loop_test: self.server_open && self.mode() == Mode::Normal,
+            late_timestamp_timeout_s: self.settings.late_timestamp_timeout_s,
+            log_raw_measurements: self.settings.log_raw_measurements,
+        }
+    }
+}

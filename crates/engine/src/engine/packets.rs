@@ -1,0 +1,246 @@
+//! Packets of the sources, and what follows from them.
+
+use discipline::time::RawTime;
+use ntp_wire::ptp::{PREFIX_LENGTH, PtpPrefix};
+
+use super::{Engine, Served};
+use crate::action::{Action, Outgoing, Payload};
+use crate::association::{
+    Arrival, Association, Context, Disposition, LocalTimestamp, Outcome, SocketKind,
+};
+use crate::event::{Datagram, Now, SendFailed, Socket, TimestampSource, TransmitReport};
+use crate::ids::SourceId;
+use crate::names::Purpose;
+
+/// Largest accepted difference between the daemon's time of an event and a timestamp of
+/// the kernel or the hardware, seconds (ntp chapter, section 1).
+const TIMESTAMP_DIFFERENCE_MAX_S: f64 = 1.0;
+
+/// NTP mode of client requests, which are always served and never belong to a source.
+const MODE_CLIENT: u8 = 3;
+
+impl Engine {
+    /// A datagram arrived on an NTP socket. [`Served::Yes`]: it is (possibly) a request, to
+    /// be answered by the server.
+    pub fn handle_datagram(&mut self, now: Now, datagram: &Datagram<'_>) -> Served {
+        let (message, ptp_correction_s) = match self.unwrap_message(datagram) {
+            Some(message) => message,
+            None => return Served::No,
+        };
+        let mode = message.first().map_or(0, |first| first & 7);
+        let Some(id) = self.source_of(datagram.socket, datagram.remote) else {
+            return Served::if_listening(datagram.socket);
+        };
+        if mode == MODE_CLIENT {
+            return Served::if_listening(datagram.socket);
+        }
+        let raw = plausible(datagram.received.raw, now);
+        let source = if raw == now.raw { TimestampSource::Daemon } else { datagram.received.source };
+        let (time, error_s) = self.steering.cook(raw);
+        let timestamp = LocalTimestamp::new(time, error_s, source)
+            .with_receive_duration(0.0, ptp_correction_s);
+        let arrival = Arrival {
+            socket: socket_kind(datagram.socket),
+            local_address: datagram.local,
+            timestamp,
+        };
+        if let (Some(source), Some(local)) = (self.registry.get_mut(id), datagram.local) {
+            source.local_address = Some(local);
+        }
+        let disposition = self.with_association(id, now, |association, cx| {
+            association.handle_datagram(message, &arrival, cx)
+        });
+        match disposition {
+            Disposition::Serve => Served::if_listening(datagram.socket),
+            Disposition::Done => Served::No,
+        }
+    }
+
+    /// The packet of an [`Action::Send`] with a source was sent, at the raw time read just
+    /// before, or could not be sent.
+    pub fn handle_sent(&mut self, now: Now, id: SourceId, sent: Result<RawTime, SendFailed>) {
+        let sent = sent.map(|raw| {
+            let (time, error_s) = self.steering.cook(raw);
+            LocalTimestamp::new(time, error_s, TimestampSource::Daemon)
+        });
+        self.with_association(id, now, |association, cx| association.handle_sent(sent, cx));
+    }
+
+    /// The kernel or the hardware tells when a packet left. [`Served::Yes`]: it was a
+    /// response of the server.
+    pub fn handle_transmit_report(&mut self, now: Now, report: &TransmitReport<'_>) -> Served {
+        let Some(id) = self.source_of(report.socket, report.remote) else {
+            return Served::if_listening(report.socket);
+        };
+        let message = match report.socket {
+            Socket::Ptp => report.payload.get(PREFIX_LENGTH..).unwrap_or_default(),
+            _ => report.payload,
+        };
+        let Some(sent) = report.sent else { return Served::No };
+        if sent.raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S {
+            return Served::No;
+        }
+        let (time, error_s) = self.steering.cook(sent.raw);
+        let timestamp = LocalTimestamp::new(time, error_s, sent.source);
+        self.with_association(id, now, |association, cx| {
+            association.handle_transmit_timestamp(message, timestamp, cx)
+        });
+        Served::No
+    }
+
+    /// The NTP message of a datagram and, from a PTP socket, the correction in seconds.
+    /// `None` when it is to be ignored.
+    fn unwrap_message<'a>(&self, datagram: &Datagram<'a>) -> Option<(&'a [u8], f64)> {
+        match datagram.socket {
+            Socket::Ptp => {
+                let domain = self.settings.ptp_domain;
+                let (prefix, message) = ntp_wire::ptp::unwrap(datagram.payload, domain)?;
+                Some((message, prefix.correction_s()))
+            }
+            _ => Some((datagram.payload, 0.0)),
+        }
+    }
+
+    fn source_of(&self, socket: Socket, remote: std::net::SocketAddr) -> Option<SourceId> {
+        match socket {
+            Socket::Client(id) => {
+                let source = self.registry.get(id)?;
+                (source.remote() == Some(remote)).then_some(id)
+            }
+            Socket::Server | Socket::Shared | Socket::Ptp => self.registry.by_remote(remote),
+        }
+    }
+
+    /// Lets `event` happen to an association and acts on its outcome.
+    pub(super) fn with_association(
+        &mut self,
+        id: SourceId,
+        now: Now,
+        event: impl FnOnce(&mut Association, &mut Context<'_>) -> Outcome,
+    ) -> Disposition {
+        let local = self.local_state(now);
+        let (now_cooked, _) = self.steering.cook(now.raw);
+        let selected = self.selector.selected() == Some(id.0);
+        let Some(source) = self.registry.get_mut(id) else { return Disposition::Done };
+        let mut context = Context {
+            now,
+            now_cooked,
+            selected,
+            local: &local,
+            statistics: &mut source.statistics,
+            authenticator: source.authenticator.as_dyn(),
+            schedule: &mut self.schedule,
+            random: self.random.as_mut(),
+            journal: &mut self.journal,
+        };
+        let outcome = event(&mut source.association, &mut context);
+        let disposition = outcome.disposition;
+        self.apply(id, now, outcome);
+        disposition
+    }
+
+    fn apply(&mut self, id: SourceId, now: Now, outcome: Outcome) {
+        if outcome.close_socket {
+            self.actions.push_back(Action::CloseClientSocket { source: id });
+        }
+        self.transmit(id, &outcome);
+        let Some(source) = self.registry.get_mut(id) else { return };
+        if let Some(status) = outcome.status {
+            source.status = status;
+        }
+        if outcome.source_reset {
+            source.forget_samples();
+            self.selector.reset_source(id.0);
+        }
+        if outcome.confirmed {
+            self.confirm(id, now);
+        }
+        let unreachable =
+            self.registry.get(id).is_some_and(|s| !s.association.reachability().is_reachable());
+        if outcome.accumulated {
+            self.select(now, Some(id));
+        } else if outcome.reachability_updated && unreachable {
+            self.select(now, None);
+        }
+        if outcome.reachability_updated {
+            self.check_one_shot(now);
+        }
+        if outcome.replacement_wanted {
+            self.request_replacement(now, id);
+        }
+    }
+
+    fn transmit(&mut self, id: SourceId, outcome: &Outcome) {
+        let Some(transmission) = &outcome.transmission else { return };
+        let remote = transmission.destination;
+        let socket = match transmission.socket {
+            SocketKind::Server => Socket::Server,
+            SocketKind::Ptp => Socket::Ptp,
+            SocketKind::Client if self.settings.shared_client_socket => Socket::Shared,
+            SocketKind::Client => {
+                self.actions.push_back(Action::OpenClientSocket { source: id, remote });
+                Socket::Client(id)
+            }
+        };
+        let payload = match socket {
+            Socket::Ptp => self.wrap_message(transmission.payload.as_slice()),
+            _ => transmission.payload,
+        };
+        self.actions.push_back(Action::Send(Box::new(Outgoing {
+            socket,
+            remote,
+            local: None,
+            interface: 0,
+            payload,
+            source: Some(id),
+            wants_timestamp: true,
+        })));
+    }
+
+    fn wrap_message(&mut self, message: &[u8]) -> Payload {
+        let mut bytes = [0; crate::action::PACKET_MAX];
+        let sequence = self.server_shared().next_ptp_sequence();
+        // At most 1140 bytes.
+        let prefix = PtpPrefix::new(message.len() as u16, self.settings.ptp_domain, sequence);
+        if let Some((head, tail)) = bytes.split_first_chunk_mut::<PREFIX_LENGTH>() {
+            prefix.emit(head);
+            tail.iter_mut().zip(message).for_each(|(to, from)| *to = *from);
+        }
+        Payload::new(&bytes[..bytes.len().min(PREFIX_LENGTH + message.len())])
+    }
+
+    /// A good response came from the present address.
+    fn confirm(&mut self, id: SourceId, now: Now) {
+        let Some(source) = self.registry.get_mut(id) else { return };
+        let pool = source.pool;
+        if std::mem::take(&mut source.tentative)
+            && let Some(pool) = pool
+        {
+            for superfluous in self.registry.superfluous(pool) {
+                self.remove_source(now, superfluous);
+            }
+        }
+        self.refresh_if_due(now);
+    }
+
+    pub(super) fn request_replacement(&mut self, now: Now, id: SourceId) {
+        let Some(source) = self.registry.get(id).filter(|source| source.is_replaceable()) else {
+            return;
+        };
+        let question = source.question(Purpose::Replacement(id));
+        self.names.request_replacement(now.monotonic, question, self.random.as_mut());
+    }
+}
+
+fn socket_kind(socket: Socket) -> SocketKind {
+    match socket {
+        Socket::Client(_) | Socket::Shared => SocketKind::Client,
+        Socket::Server => SocketKind::Server,
+        Socket::Ptp => SocketKind::Ptp,
+    }
+}
+
+/// A timestamp too far from the event cannot be right; the event's time is used then.
+fn plausible(raw: RawTime, now: Now) -> RawTime {
+    if raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S { now.raw } else { raw }
+}

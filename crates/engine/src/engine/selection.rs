@@ -1,0 +1,85 @@
+//! From samples to the clock: selection, the reference update, and the changes of the
+//! clock that everything stored has to follow (discipline chapter, sections 1.4, 7 and 9).
+
+use discipline::samples::{Outcome, ReferenceUpdate};
+
+use super::Engine;
+use crate::event::Now;
+use crate::ids::SourceId;
+use crate::steering::Change;
+
+impl Engine {
+    /// Runs selection. `trigger` is the source whose new sample is the reason, if that is
+    /// the reason.
+    pub(super) fn select(&mut self, now: Now, trigger: Option<SourceId>) {
+        let (cooked, _) = self.steering.cook(now.raw);
+        let selection = self.selector.select(
+            cooked,
+            trigger.map(|id| id.0),
+            &self.registry.views(),
+            &mut self.journal,
+        );
+        match selection.outcome {
+            Outcome::None => {}
+            Outcome::Update(update) => self.update_reference(now, &update),
+            Outcome::Unsynchronise => self.lose_synchronisation(now),
+        }
+        if let Some(key) = selection.replace {
+            self.request_replacement(now, SourceId(key));
+        }
+        self.drive_names(now);
+    }
+
+    fn update_reference(&mut self, now: Now, update: &ReferenceUpdate) {
+        let Some(source) = self.registry.get(SourceId(update.key)) else { return };
+        self.steering.update(now, update, source.address_text(), &mut self.journal);
+        self.propagate(now);
+        self.end_special_mode(now);
+    }
+
+    fn lose_synchronisation(&mut self, now: Now) {
+        self.steering.lose_synchronisation(now, &mut self.journal);
+        self.propagate(now);
+        self.end_special_mode(now);
+    }
+
+    /// Everything that stores a local time follows the changes of the clock, in the order
+    /// in which they were made; what the reference wants written or done becomes actions.
+    pub(super) fn propagate(&mut self, now: Now) {
+        let mut history_is_void = false;
+        self.serving.stale = true;
+        while let Some(change) = self.steering.poll_change() {
+            match change {
+                Change::Known(change) => {
+                    self.serving.adjustments.count = self.serving.adjustments.count.wrapping_add(1);
+                    self.serving.adjustments.latest_offset_s = change.offset_s;
+                    for source in self.registry.iter_mut() {
+                        source.statistics.shift(&change);
+                        source.association.handle_adjustment(&change);
+                    }
+                }
+                Change::Unknown => {
+                    history_is_void = true;
+                    if let Some(log) = self.server_shared().client_log() {
+                        log.timestamps().clear();
+                    }
+                    for source in self.registry.iter_mut() {
+                        source.forget_samples();
+                        source.association.handle_unknown_step();
+                    }
+                }
+                Change::Dispersion(dispersion_s) => {
+                    for source in self.registry.iter_mut() {
+                        source.statistics.add_dispersion(dispersion_s);
+                    }
+                }
+            }
+        }
+        while let Some(action) = self.steering.poll_action() {
+            self.actions.push_back(action);
+        }
+        if history_is_void {
+            self.select(now, None);
+        }
+    }
+}
