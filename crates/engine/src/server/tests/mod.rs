@@ -2,5 +2,6 @@
 
 mod golden;
 mod harness;
+mod nts;
 mod properties;
 mod rules;
