@@ -9,7 +9,7 @@ use crate::connection::{Answer, Connection};
 use crate::diagnosis;
 use crate::document::Document;
 use crate::options::Format;
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::quantities::ref_id_name;
 use crate::resolver::Resolver;
 use crate::signals::QuitFlag;
@@ -81,14 +81,14 @@ impl Client {
 
     /// Prints a message about the command itself.
     pub(crate) fn error(&mut self, message: &str) {
-        eprintln!("{message}");
+        complain!("{message}");
         self.document.error(message);
     }
 
     /// Tells a person more than the reference does.
     pub(crate) fn hint(&self, text: &str) {
         if self.explain && !text.is_empty() {
-            eprintln!("{text}");
+            complain!("{text}");
         }
     }
 
@@ -181,7 +181,7 @@ impl Client {
             self.status_line(NO_REPLY);
             if self.explain {
                 self.out.write_pending();
-                eprint!("{}", diagnosis::of_trials(&self.connection.trials));
+                complain!("{}", diagnosis::of_trials(&self.connection.trials));
             }
             Failed
         })

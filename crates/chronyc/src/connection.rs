@@ -10,6 +10,7 @@ use control_wire::{
     RequestHeader, Status, VERSION, reply_length,
 };
 
+use crate::output::complain;
 use crate::resolver::Resolver;
 use crate::signals::QuitFlag;
 use crate::unix_socket::{ClientSocket, OpenError};
@@ -162,7 +163,7 @@ impl Connection {
     pub(crate) fn open(&mut self) -> bool {
         while let Some(server) = self.servers.get(self.current) {
             if self.debug {
-                eprintln!("Opening connection to {server}");
+                complain!("Opening connection to {server}");
             }
             match Socket::open(server) {
                 Ok(socket) => {
@@ -176,7 +177,7 @@ impl Connection {
                         error: Some(error),
                     });
                 }
-                Err(OpenError::Message(message)) => eprintln!("{message}"),
+                Err(OpenError::Message(message)) => complain!("{message}"),
             }
             self.current += 1;
         }
@@ -252,7 +253,7 @@ impl Connection {
         sent.push(header);
         let wait = self.timeout * 2u32.saturating_pow(attempt);
         if self.debug {
-            eprintln!("Timeout {:.6} seconds", wait.as_secs_f64());
+            complain!("Timeout {:.6} seconds", wait.as_secs_f64());
         }
         socket
             .send(&request.emit(&header))
@@ -293,7 +294,7 @@ impl Connection {
         };
         if self.debug {
             let status = header.status.code();
-            eprintln!(
+            complain!(
                 "Reply cmd={} reply={} stat={status}",
                 command.code(),
                 header.reply

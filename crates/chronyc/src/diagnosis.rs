@@ -8,7 +8,7 @@ use control_wire::Status;
 
 use crate::connection::{Server, Trial};
 
-/// What was tried to reach the daemon, and what to check.
+/// What was tried to reach the daemon, and what to check; lines without the last newline.
 pub(crate) fn of_trials(trials: &[Trial]) -> String {
     let mut text = String::new();
     for Trial { server, error } in trials {
@@ -17,8 +17,11 @@ pub(crate) fn of_trials(trials: &[Trial]) -> String {
             None => "no reply".to_owned(),
         };
         let check = check_of(server, error.as_ref().map(std::io::Error::kind));
+        if !text.is_empty() {
+            text.push('\n');
+        }
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  tried {server}: {what}; {check}");
+        let _ = write!(text, "  tried {server}: {what}; {check}");
     }
     text
 }
@@ -69,20 +72,28 @@ pub(crate) fn nearest<'c>(
     let (distance, _, best) = candidates
         .into_iter()
         .map(|candidate| {
-            // An abbreviation is nearer than any misspelling.
-            let distance = if candidate.starts_with(&word) {
-                0
-            } else {
-                edits(&word, candidate)
-            };
+            let distance = distance(&word, candidate);
             (distance, candidate.len(), candidate)
         })
         .min()?;
     (distance <= MAX_DISTANCE && distance * 2 <= word.len()).then_some(best)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn `from` into `to`.
-fn edits(from: &str, to: &str) -> usize {
+/// How far a word is from a candidate: the number of edits; for an abbreviation none, and for a
+/// misspelt one one more than its edits.
+fn distance(word: &str, candidate: &str) -> usize {
+    if candidate.starts_with(word) {
+        return 0;
+    }
+    let edits = edits(word, candidate);
+    let whole = edits.last().copied().unwrap_or(usize::MAX);
+    let abbreviated = edits.iter().min().copied().unwrap_or(usize::MAX);
+    whole.min(abbreviated.saturating_add(1))
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn `from` into each of the
+/// beginnings of `to`, from the empty one to all of it.
+fn edits(from: &str, to: &str) -> Vec<usize> {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut previous: Vec<usize> = (0..=to.len()).collect();
@@ -100,7 +111,7 @@ fn edits(from: &str, to: &str) -> usize {
         }
         before = std::mem::replace(&mut previous, current);
     }
-    previous.last().copied().unwrap_or(0)
+    previous
 }
 
 #[cfg(test)]
@@ -113,7 +124,8 @@ mod tests {
         assert_eq!(nearest("track", words), Some("tracking"));
         assert_eq!(nearest("Soruces", words), Some("sources"));
         assert_eq!(nearest("xyz", words), None);
-        assert_eq!(edits("ab", "ba"), 1);
-        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(nearest("tracck", words), Some("tracking"));
+        assert_eq!(edits("ab", "ba"), [2, 1, 1]);
+        assert_eq!(edits("", "abc"), [0, 1, 2, 3]);
     }
 }

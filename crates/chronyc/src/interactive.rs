@@ -156,7 +156,7 @@ fn end_on_signals() {
                 let _ = nix::sys::termios::tcsetattr(std::io::stdin(), now, &terminal);
             }
             crate::unix_socket::remove_all_paths();
-            println!();
+            crate::output::new_line();
             std::process::exit(crate::last_exit_status());
         }
     });
@@ -190,7 +190,7 @@ pub(crate) fn run(mut client: Client, end_dot: bool) -> bool {
             }
             Err(ReadlineError::Signal(_)) => {}
             Err(_) => {
-                println!();
+                crate::output::new_line();
                 return success;
             }
         }

@@ -43,7 +43,7 @@ use client::Client;
 use connection::{Connection, server_list};
 use document::Document;
 use options::{Format, Invocation, Options};
-use output::Output;
+use output::{Output, complain};
 use resolver::Resolver;
 use signals::QuitFlag;
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Invocation::Help => print_and_flush(&mut out, &options::usage(&program)),
         Invocation::Version => print_and_flush(&mut out, &options::version_line()),
         Invocation::Invalid(message) => {
-            eprintln!("{program}: {message}");
+            complain!("{program}: {message}");
             print_and_flush(&mut out, &options::usage(&program));
             false
         }
@@ -97,7 +97,7 @@ fn print_and_flush(out: &mut Output, text: &str) -> bool {
 /// Runs the commands of the arguments or of standard input. `true` if the last one succeeded.
 fn run(options: &Options, out: Output) -> bool {
     if let Err(message) = privileges::drop_to(&options.user) {
-        eprintln!("{message}");
+        complain!("{message}");
         return false;
     }
     let interactive = std::io::stdin().is_terminal()
@@ -113,9 +113,9 @@ fn run(options: &Options, out: Output) -> bool {
     let servers = server_list(&options.servers, options.port, &resolver);
     let mut connection = Connection::new(servers, signals.clone(), options.debug);
     if !connection.open() {
-        eprintln!("Could not open connection to daemon");
+        complain!("Could not open connection to daemon");
         if std::io::stderr().is_terminal() {
-            eprint!("{}", diagnosis::of_trials(&connection.trials));
+            complain!("{}", diagnosis::of_trials(&connection.trials));
         }
         return false;
     }
@@ -154,7 +154,7 @@ fn run_words(client: &mut Client, options: &Options) -> bool {
     };
     for line in lines {
         if line.len() + 1 >= MAX_JOINED {
-            eprintln!("Command too long");
+            complain!("Command too long");
             return false;
         }
         if !commands::run_line(client, &line, options.end_dot) {

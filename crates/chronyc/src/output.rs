@@ -4,6 +4,20 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
+/// Prints a line on stderr. Unlike `eprintln!` it does not mind a stderr that cannot be written.
+macro_rules! complain {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+pub(crate) use complain;
+
+/// Ends the line of a prompt.
+pub(crate) fn new_line() {
+    let _ = writeln!(std::io::stdout());
+}
+
 /// Bytes collected before they are written in the middle of a command.
 const BUFFER_SIZE: usize = 64 * 1024;
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use control_wire::Address;
 
+use crate::output::complain;
+
 /// Restriction of resolution to a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -61,7 +63,7 @@ impl Resolver {
         }
         if self.debug && numeric.is_err() {
             for address in &addresses {
-                eprintln!("Resolved {name} to {address}");
+                complain!("Resolved {name} to {address}");
             }
         }
         addresses

@@ -12,6 +12,7 @@ use control_wire::Request;
 use crate::client::{Client, Failed};
 use crate::diagnosis::nearest;
 use crate::options::Format;
+use crate::output::complain;
 use crate::reports;
 use crate::resolver::Resolver;
 use crate::{help, keygen};
@@ -228,7 +229,7 @@ pub(crate) fn run_line(client: &mut Client, line: &str, end_dot: bool) -> bool {
         client.out.line(".");
     }
     if !client.out.flush() {
-        eprintln!("Could not write to stdout");
+        complain!("Could not write to stdout");
         // A request that was executed is not undone by the lost line.
         success &= submitted;
     }
