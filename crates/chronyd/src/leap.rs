@@ -1,30 +1,43 @@
-//! The leap second database of the configuration.
+//! The leap second database of the configuration, as the discipline asks it.
 
-use std::path::{Path, PathBuf};
-
-use chrony_conf::Config;
-use chrony_conf::leap_zone;
+use chrony_conf::leap::LeapSource;
+use chrony_conf::leap_table::Leap;
+use chrony_conf::Severity;
 use discipline::journal::Journal;
-use discipline::reference::LeapDatabase;
-use discipline::reference::leap_database::LeapReader;
+use discipline::reference::{LeapDatabase, LeapLookup, PendingLeap};
 
-/// Opens what `leapseclist` and `leapsectz` name; the list wins when both pass the check.
-pub fn database(config: &Config, journal: &mut Journal) -> Option<LeapDatabase> {
-    let list = config
-        .clock
-        .leap_list
-        .as_ref()
-        .map(|path| (path.display().to_string(), file_reader(path)));
-    let zone = config
-        .clock
-        .leap_timezone
-        .as_ref()
-        .map(|zone| (zone.clone(), file_reader(&leap_zone::path(zone))));
-    LeapDatabase::choose(list, zone, journal)
+use crate::configuration::reader;
+
+/// A database that reads `source` anew whenever it is asked, since the file may be updated.
+pub fn database(source: LeapSource) -> LeapDatabase {
+    LeapDatabase::new(Box::new(move |seconds, journal| look_up(&source, seconds, journal)))
 }
 
-/// The file is read anew each time, since it may be updated.
-fn file_reader(path: &Path) -> LeapReader {
-    let path: PathBuf = path.to_owned();
-    Box::new(move || std::fs::read(&path).ok())
+fn look_up(source: &LeapSource, seconds: i64, journal: &mut Journal) -> LeapLookup {
+    let table = match source.read(&reader()) {
+        Ok(table) => table,
+        Err(message) => {
+            if let Some(message) = message {
+                journal.error(message.text);
+            }
+            return LeapLookup::default();
+        }
+    };
+    let found = table.lookup(seconds);
+    if found.needs_update
+        && let Some(message) = source.expiry_warning()
+    {
+        match message.severity {
+            Severity::Error => journal.error(message.text),
+            _ => journal.warning(message.text),
+        }
+    }
+    LeapLookup {
+        leap: match found.leap {
+            Leap::None => PendingLeap::None,
+            Leap::Insert => PendingLeap::Insert,
+            Leap::Delete => PendingLeap::Delete,
+        },
+        tai_offset_s: Some(found.tai_offset_s),
+    }
 }

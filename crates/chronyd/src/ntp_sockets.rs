@@ -252,23 +252,19 @@ impl NtpSockets {
 
     /// All open sockets.
     pub fn iter(&self) -> impl Iterator<Item = (Socket, BorrowedFd<'_>)> {
-        let kind = |socket: Socket, pair: &'_ Pair| {
-            let open = pair.0.iter().flatten().map(AsFd::as_fd);
-            open.map(move |descriptor| (socket, descriptor))
-                .collect::<Vec<_>>()
-        };
+        let fixed = [
+            (Socket::Server, &self.server),
+            (Socket::Shared, &self.shared),
+            (Socket::Ptp, &self.ptp),
+        ];
+        let fixed = fixed.into_iter().flat_map(|(kind, pair)| {
+            pair.0.iter().flatten().map(move |socket| (kind, socket.as_fd()))
+        });
         let clients = self
             .clients
             .iter()
             .map(|(id, socket)| (Socket::Client(*id), socket.as_fd()));
-        [
-            kind(Socket::Server, &self.server),
-            kind(Socket::Shared, &self.shared),
-            kind(Socket::Ptp, &self.ptp),
-        ]
-        .into_iter()
-        .flatten()
-        .chain(clients)
+        fixed.chain(clients)
     }
 
     /// Sends a datagram.

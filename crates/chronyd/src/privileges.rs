@@ -58,13 +58,13 @@ fn check_key_files(config: &Config, output: &mut Output) {
         .iter()
         .chain(&config.nts.server_keys);
     for path in files {
-        if let Err(error) = os_linux::process::check_readable(path) {
+        if let Err(error) = os_linux::file::check_readable(path) {
             if error.kind() != std::io::ErrorKind::NotFound {
                 let reason = os_linux::error_text(&error);
                 let text = format!("Missing read access to {} : {reason}", path.display());
                 output.write(Severity::Warning, &text);
             }
-        } else if os_linux::process::check_writable(path).is_ok() {
+        } else if os_linux::file::check_writable(path).is_ok() {
             let text = format!("Having write access to {}", path.display());
             output.write(Severity::Warning, &text);
         }

@@ -10,6 +10,7 @@ use chrony_conf::Config;
 use chrony_conf::files::Reader;
 use discipline::journal::{Journal, LogFile, Severity};
 use discipline::reference::{ClockDriver, NoClockControl};
+use discipline::samples::EstimatorKind;
 use engine::engine::{Engine, Mode, Setup};
 use engine::registry::Origin;
 use engine::steering::ClockSetup;
@@ -209,8 +210,8 @@ fn prepare(
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
     privileges::set_limits(arguments, config, output)?;
     privileges::drop_root(arguments, config, user, output)?;
-    let mut journal = journal(config);
-    let leap = crate::leap::database(config, &mut journal);
+    let (leap, messages) = chrony_conf::leap::choose(&config.clock, reader);
+    configuration::say(output, &messages);
     let drift = config.clock.drift_file.as_ref().and_then(|path| {
         let (drift, message) = chrony_conf::drift::load(path, reader);
         configuration::say(output, message.as_slice());
@@ -225,14 +226,15 @@ fn prepare(
             precision_s,
             window_start_s: defaults::WINDOW_START_S,
             drift,
-            leap,
+            leap: leap.map(crate::leap::database),
             random: Box::new(KernelRandom::new()?),
         },
         random: Box::new(KernelRandom::new()?),
         mode: first_mode(arguments, config),
         keys,
+        estimator: EstimatorKind::default(),
     };
-    let engine = Engine::new(config, setup, journal, now())?;
+    let engine = Engine::new(config, setup, journal(config), now())?;
     Ok(Parts {
         engine,
         sockets,

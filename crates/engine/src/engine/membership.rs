@@ -6,6 +6,7 @@ use chrony_conf::sources::SourceSpec as ConfSourceSpec;
 use ntp_wire::KeyRing;
 
 use super::Engine;
+use crate::action::Action;
 use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
 use crate::event::Now;
 use crate::ids::SourceId;
@@ -112,6 +113,31 @@ impl Engine {
                     self.journal.error(format!("Could not add source {name} : {error}"));
                 }
             }
+        }
+        self.drive_names(now);
+    }
+
+    /// The command `onoffline`: asks which addresses have a route.
+    pub fn check_routes(&mut self) {
+        let addresses: Vec<_> = self
+            .registry
+            .iter()
+            .filter_map(|source| Some((source.id, source.address()?)))
+            .collect();
+        self.actions.push_back(Action::CheckRoutes { addresses });
+        self.names.want_round();
+    }
+
+    /// Sets sources online or offline, depending on whether their address has a route. The
+    /// selected source is changed last, so that the selection does not jump between others.
+    pub fn handle_routes(&mut self, now: Now, routes: &[(SourceId, bool)]) {
+        let selected = self.selector.selected().map(SourceId);
+        let (last, first): (Vec<_>, Vec<_>) =
+            routes.iter().partition(|(id, _)| Some(*id) == selected);
+        for (id, routed) in first.into_iter().chain(last) {
+            self.with_association(id, now, |association, cx| {
+                if routed { association.set_online(cx) } else { association.set_offline(cx) }
+            });
         }
         self.drive_names(now);
     }
