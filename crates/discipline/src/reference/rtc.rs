@@ -128,7 +128,7 @@ impl Fit {
     fn coefficients(&self) -> RtcCoefficients {
         RtcCoefficients {
             valid: true,
-            reference_s: self.reference_s as f64,
+            reference_time_s: self.reference_s,
             offset_s: self.offset_s,
             rate_ppm: self.rate * 1e6,
         }
@@ -332,7 +332,7 @@ impl Rtc {
             (Some(file), Some(fit)) => {
                 // The RTC should be ahead by what the file says; the clock is ahead by
                 // what is missing.
-                let error_s = file.offset_at(fit.reference_s as f64) - fit.offset_s;
+                let error_s = file.offset_at(fit.reference_s) - fit.offset_s;
                 let now = steering.now;
                 steering.journal.info(format!(
                     "System clock off from RTC by {error_s:.6} seconds (slew)"

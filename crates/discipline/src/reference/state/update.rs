@@ -1,6 +1,7 @@
 //! An update of the reference by selection or by hand (discipline chapter, section 9.2).
 
 use crate::samples::ReferenceUpdate;
+use crate::time::CookedTime;
 
 use super::super::mail::MailRequest;
 use super::{Mode, Reference, Request, Steering};
@@ -54,6 +55,8 @@ pub(super) fn weight_frequency(
 
 /// What an update will do to the clock.
 struct Correction {
+    /// Cooked time before it.
+    time: CookedTime,
     /// o: offset at now (F+), seconds.
     offset_s: f64,
     /// u: cooked − raw at now, seconds.
@@ -129,6 +132,7 @@ impl Reference {
         self.last_interval_s = interval_s;
         let uncorrected_s = steering.clock.correction(steering.now.raw);
         let correction = Correction {
+            time: cooked,
             offset_s,
             uncorrected_s,
             frequency: weighted.applied,
@@ -358,6 +362,7 @@ fn is_finite(update: &ReferenceUpdate) -> bool {
 
 fn correction_line(correction: &Correction, max_error_s: f64) -> super::report::LineValues {
     super::report::LineValues {
+        time: correction.time,
         offset_s: correction.offset_s,
         uncorrected_s: correction.uncorrected_s,
         max_error_s,
