@@ -144,7 +144,7 @@ impl LeapSchedule {
         close
     }
 
-    /// Time of the next [`LeapSchedule::handle_timeout`].
+    /// When the timer runs out; the reference looks after it.
     pub fn next_timeout(&self) -> Option<MonotonicTime> {
         match self.phase {
             Phase::Idle => None,

@@ -15,6 +15,19 @@
 //! [`TemperatureCompensation`], [`ManualInput`], [`Rtc`], and [`StepDetector`]. Like the
 //! rest they read no clock and no file: times, readings and random numbers come in, and
 //! decisions, [`Request`]s and the next timeout go out.
+//!
+//! [`Reference::update`]: crate::reference::Reference::update
+//! [`Reference::take_announcements`]: crate::reference::Reference::take_announcements
+//! [`LocalClock`]: crate::reference::LocalClock
+//! [`ClockDriver`]: crate::reference::ClockDriver
+//! [`NoClockControl`]: crate::reference::NoClockControl
+//! [`Announcement`]: crate::reference::Announcement
+//! [`Smoothing`]: crate::reference::Smoothing
+//! [`TemperatureCompensation`]: crate::reference::TemperatureCompensation
+//! [`ManualInput`]: crate::reference::ManualInput
+//! [`Rtc`]: crate::reference::Rtc
+//! [`StepDetector`]: crate::reference::StepDetector
+//! [`Request`]: crate::reference::Request
 
 pub mod driver;
 pub mod fallback;

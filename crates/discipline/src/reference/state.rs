@@ -123,13 +123,20 @@ impl Default for ReferenceSettings {
     }
 }
 
-/// Contents of the drift file; its text is made by crate `chrony-conf`.
+/// Contents of the drift file; crate `chrony-conf` reads it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DriftRecord {
     /// Frequency without temperature compensation, ppm.
     pub frequency_ppm: f64,
     /// Skew, ppm.
     pub skew_ppm: f64,
+}
+
+impl DriftRecord {
+    /// The line of the file, line feed included (section 12.1).
+    pub fn to_line(&self) -> String {
+        format!("{:20.6} {:20.6}\n", self.frequency_ppm, self.skew_ppm)
+    }
 }
 
 /// What the reference wants done by those who can.

@@ -273,6 +273,10 @@ fn the_drift_file_is_read_and_written() {
     );
     bench.act(|reference, steering| reference.finish(steering));
     assert_eq!(bench.requests().len(), 1);
+    assert_eq!(
+        drift.to_line(),
+        "          -12.500000             0.500000\n"
+    );
 }
 
 #[test]
