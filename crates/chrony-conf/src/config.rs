@@ -420,6 +420,9 @@ pub struct ServerSettings {
     pub ptp_domain: u8,
     /// `ratelimit`.
     pub rate_limit: RateLimit,
+    /// `serverthreads`: threads that answer requests, the main thread included; 0 = one for
+    /// each core.
+    pub threads: u32,
 }
 
 impl Default for ServerSettings {
@@ -437,6 +440,7 @@ impl Default for ServerSettings {
             ptp_port: 0,
             ptp_domain: 123,
             rate_limit: RateLimit::NTP,
+            threads: 1,
         }
     }
 }

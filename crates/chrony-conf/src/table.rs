@@ -147,6 +147,9 @@ fn bind_command_address(config: &mut Config, arguments: &mut Arguments<'_>) -> R
     Ok(())
 }
 
+/// Most server threads.
+const SERVER_THREADS_MAX: i32 = 1024;
+
 fn client_log_limit(config: &mut Config, arguments: &mut Arguments<'_>) -> Result<(), Fault> {
     let word = arguments.single()?;
     let (bytes, _) = numbers::unsigned_prefix(word.text).ok_or_else(|| {
@@ -154,6 +157,18 @@ fn client_log_limit(config: &mut Config, arguments: &mut Arguments<'_>) -> Resul
             .expecting("expected a number of bytes")
     })?;
     config.server.client_log_limit_bytes = bytes;
+    Ok(())
+}
+
+/// `serverthreads N|auto`, a directive of our own.
+fn server_threads(config: &mut Config, arguments: &mut Arguments<'_>) -> Result<(), Fault> {
+    let word = arguments.single()?;
+    config.server.threads = if word.text.eq_ignore_ascii_case("auto") {
+        0
+    } else {
+        let threads = integer(word, 1, SERVER_THREADS_MAX)?;
+        u32::try_from(threads).unwrap_or(1)
+    };
     Ok(())
 }
 
@@ -289,6 +304,7 @@ pub static DIRECTIVES: &[Directive] = &[
     entry("rtcsync", Flag(|c| c.rtc.sync = true)),
     entry("sched_priority", Integer(0, 100, |c, v| c.process.scheduler_priority = v)),
     entry("server", Custom(|c, a| source(SourceKind::Server, c, a))),
+    entry("serverthreads", Custom(server_threads)),
     entry("smoothtime", Custom(|c, a| { c.clock.smooth_time = Some(clock::smooth_time(a)?); Ok(()) })),
     entry("sourcedir", Custom(|c, a| {
         c.source_directories.push(a.rest().map(|word| to_path(word.text)).collect());

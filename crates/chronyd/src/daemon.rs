@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use discipline::journal::{Entry, Severity};
-use discipline::time::{MonotonicTime, RawTime};
+use discipline::time::MonotonicTime;
 use engine::action::Action;
-use engine::engine::{Engine, Served};
+use engine::engine::Engine;
 use engine::event::{
     Datagram, Now, PacketTime, SendFailed, Socket, TimestampSource, TransmitReport,
 };
@@ -14,10 +14,12 @@ use os_linux::clock::{monotonic_time, raw_time};
 use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout, WakeReceiver, wake_pipe};
 use os_linux::socket::{LoopedPacket, ReceiveBatch, SocketSupport};
 
+use crate::answering::packet_time;
 use crate::measurement_logs::MeasurementLogs;
 use crate::ntp_sockets::{NtpSockets, OpenReport};
 use crate::output::Output;
 use crate::resolver::{Resolver, has_route};
+use crate::serving::Serving;
 use crate::state_files::StateFiles;
 
 /// Why the loop ended.
@@ -45,6 +47,8 @@ pub struct Daemon {
     pub support: SocketSupport,
     /// Drift file, dumps and the like.
     pub files: StateFiles,
+    /// Answering requests.
+    pub(crate) serving: Serving,
     resolver: Resolver,
     wakeups: WakeReceiver,
     poll: PollSet,
@@ -71,8 +75,11 @@ impl Daemon {
         sockets: NtpSockets,
         support: SocketSupport,
         files: StateFiles,
+        server_threads: u32,
     ) -> std::io::Result<Self> {
         let (waker, wakeups) = wake_pipe()?;
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
+        let serving = Serving::new(&engine, &support, server_threads, Arc::clone(&wake))?;
         Ok(Self {
             engine,
             output,
@@ -80,7 +87,8 @@ impl Daemon {
             sockets,
             support,
             files,
-            resolver: Resolver::new(Arc::new(move || waker.wake())),
+            serving,
+            resolver: Resolver::new(wake),
             wakeups,
             poll: PollSet::default(),
             batch: ReceiveBatch::new(),
@@ -133,6 +141,7 @@ impl Daemon {
                 self.engine
                     .handle_resolved(now(), answer.query, &answer.addresses);
             }
+            self.take_forwarded();
             self.run_actions();
             for (socket, descriptor, readiness) in ready.drain(..) {
                 self.serve_socket(socket, descriptor, readiness);
@@ -197,19 +206,21 @@ impl Daemon {
 
     fn serve_socket(&mut self, socket: Socket, descriptor: RawFd, readiness: Readiness) {
         // What was done for another socket may have closed this one.
-        let Some((_, open)) = self
-            .sockets
-            .iter()
-            .find(|(kind, open)| *kind == socket && open.as_raw_fd() == descriptor)
-        else {
+        let Some(open) = self.sockets.find(socket, descriptor) else {
             return;
         };
-        // Transmit timestamps come before the responses to what was sent.
-        let errors = readiness.error_queue() && self.batch.receive_errors(open).is_ok();
-        if errors {
-            self.handle_transmit_reports(socket);
-        } else if readiness.readable() && self.batch.receive(open).is_ok() {
-            self.handle_datagrams(socket);
+        match socket {
+            Socket::Server | Socket::Ptp => self.serve_listening(socket, descriptor, readiness),
+            Socket::Client(_) | Socket::Shared => {
+                // Transmit timestamps come before the responses to what was sent.
+                if readiness.error_queue() {
+                    if self.batch.receive_errors(open).is_ok() {
+                        self.handle_transmit_reports(socket);
+                    }
+                } else if readiness.readable() && self.batch.receive(open).is_ok() {
+                    self.handle_datagrams(socket);
+                }
+            }
         }
         self.run_actions();
     }
@@ -231,18 +242,13 @@ impl Daemon {
                 local: received.ancillary.local,
                 interface: received.ancillary.interface,
                 payload: received.data,
-                received: packet_time(kernel, at),
+                received: packet_time(kernel, at.raw),
                 hardware: None,
             };
-            if self.engine.handle_datagram(at, &datagram) == Served::Yes {
-                self.serve_request(&datagram);
-            }
+            self.engine.handle_datagram(at, &datagram);
         }
         self.batch = batch;
     }
-
-    /// Answers a request of an unknown client.
-    fn serve_request(&mut self, _datagram: &Datagram<'_>) {}
 
     fn handle_transmit_reports(&mut self, socket: Socket) {
         let at = now();
@@ -300,7 +306,7 @@ impl Daemon {
             Action::ServerSockets { ipv4, ipv6 } => {
                 let report = self.sockets.set_server(&mut self.support, [ipv4, ipv6]);
                 self.say(report);
-                self.engine.set_server_open(self.sockets.is_listening());
+                self.restart_server_threads();
             }
             Action::Resolve {
                 query,
@@ -375,18 +381,5 @@ impl Daemon {
                 }
             }
         }
-    }
-}
-
-fn packet_time(kernel: Option<RawTime>, at: Now) -> PacketTime {
-    match kernel {
-        Some(raw) => PacketTime {
-            raw,
-            source: TimestampSource::Kernel,
-        },
-        None => PacketTime {
-            raw: at.raw,
-            source: TimestampSource::Daemon,
-        },
     }
 }

@@ -1,8 +1,8 @@
 //! The leap second database of the configuration, as the discipline asks it.
 
+use chrony_conf::Severity;
 use chrony_conf::leap::LeapSource;
 use chrony_conf::leap_table::Leap;
-use chrony_conf::Severity;
 use discipline::journal::Journal;
 use discipline::reference::{LeapDatabase, LeapLookup, PendingLeap};
 
@@ -10,7 +10,9 @@ use crate::configuration::reader;
 
 /// A database that reads `source` anew whenever it is asked, since the file may be updated.
 pub fn database(source: LeapSource) -> LeapDatabase {
-    LeapDatabase::new(Box::new(move |seconds, journal| look_up(&source, seconds, journal)))
+    LeapDatabase::new(Box::new(move |seconds, journal| {
+        look_up(&source, seconds, journal)
+    }))
 }
 
 fn look_up(source: &LeapSource, seconds: i64, journal: &mut Journal) -> LeapLookup {

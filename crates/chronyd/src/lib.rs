@@ -5,6 +5,7 @@
 //! [`daemon`] is the event loop: it waits in `poll`, hands what happened to the engine and
 //! does what the engine wants. No algorithm lives here.
 
+pub mod answering;
 pub mod arguments;
 pub mod configuration;
 pub mod daemon;
@@ -18,6 +19,8 @@ pub mod output;
 pub mod privileges;
 pub mod random;
 pub mod resolver;
+pub mod server_threads;
+pub mod serving;
 pub mod startup;
 pub mod state_files;
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use chrony_conf::config::{AddressPair, Config};
 use engine::action::Outgoing;
@@ -214,6 +214,25 @@ impl NtpSockets {
         }
     }
 
+    /// Opens further server sockets beside the open ones, for another thread.
+    pub fn open_more_server(&self, support: &mut SocketSupport) -> Vec<UdpSocket> {
+        let mut report = OpenReport::default();
+        FAMILIES
+            .into_iter()
+            .filter(|family| self.server.get(*family).is_some())
+            .filter_map(|family| {
+                self.open_listening(support, family, self.wanted.server_port, &mut report)
+            })
+            .collect()
+    }
+
+    /// The open socket of a kind that has this descriptor.
+    pub fn find(&self, kind: Socket, descriptor: RawFd) -> Option<BorrowedFd<'_>> {
+        self.iter()
+            .find(|(socket, open)| *socket == kind && open.as_raw_fd() == descriptor)
+            .map(|(_, open)| open)
+    }
+
     /// Whether requests or packets of peers can arrive.
     pub fn is_listening(&self) -> bool {
         self.server.any_open() || self.ptp.any_open()
@@ -258,7 +277,10 @@ impl NtpSockets {
             (Socket::Ptp, &self.ptp),
         ];
         let fixed = fixed.into_iter().flat_map(|(kind, pair)| {
-            pair.0.iter().flatten().map(move |socket| (kind, socket.as_fd()))
+            pair.0
+                .iter()
+                .flatten()
+                .map(move |socket| (kind, socket.as_fd()))
         });
         let clients = self
             .clients

@@ -155,7 +155,15 @@ fn initialise(
         u32::try_from(config.logging.banner_interval).unwrap_or(0),
     );
     let files = StateFiles::new(config);
-    match Daemon::new(engine, output, logs, sockets, support, files) {
+    match Daemon::new(
+        engine,
+        output,
+        logs,
+        sockets,
+        support,
+        files,
+        config.server.threads,
+    ) {
         Ok(daemon) => Ok((daemon, signals)),
         Err(error) => Err((
             Output::stderr(),
@@ -234,7 +242,12 @@ fn prepare(
         keys,
         estimator: EstimatorKind::default(),
     };
-    let engine = Engine::new(config, setup, journal(config), now())?;
+    let mut engine = Engine::new(config, setup, journal(config), now())?;
+    for rule in &config.server.access {
+        engine
+            .change_access(rule, false)
+            .map_err(|error| error.to_string())?;
+    }
     Ok(Parts {
         engine,
         sockets,

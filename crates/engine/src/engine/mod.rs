@@ -80,6 +80,8 @@ struct EngineSettings {
     refresh_s: f64,
     ptp_domain: u8,
     shared_client_socket: bool,
+    /// `acquisitionport` equals `port`: requests leave from the server socket.
+    client_uses_server_socket: bool,
     log_raw_measurements: bool,
     late_timestamp_timeout_s: f64,
     max_clock_error: f64,
@@ -135,6 +137,8 @@ impl Engine {
                 refresh_s: f64::from(config.client.refresh_s),
                 ptp_domain: config.server.ptp_domain,
                 shared_client_socket: config.client.acquisition_port.is_some(),
+                client_uses_server_socket: config.server.port > 0
+                    && config.client.acquisition_port == Some(config.server.port),
                 log_raw_measurements: config.logging.files.raw_measurements,
                 late_timestamp_timeout_s: if config.process.hwtimestamp.is_empty() {
                     0.0

@@ -40,7 +40,7 @@ impl Engine {
         let timestamp = LocalTimestamp::new(time, error_s, source)
             .with_receive_duration(0.0, ptp_correction_s);
         let arrival = Arrival {
-            socket: socket_kind(datagram.socket),
+            socket: self.socket_kind(id, datagram.socket),
             local_address: datagram.local,
             timestamp,
         };
@@ -108,6 +108,19 @@ impl Engine {
                 (source.remote() == Some(remote)).then_some(id)
             }
             Socket::Server | Socket::Shared | Socket::Ptp => self.registry.by_remote(remote),
+        }
+    }
+
+    /// Which of the source's kinds of socket it is.
+    fn socket_kind(&self, id: SourceId, socket: Socket) -> SocketKind {
+        let is_client = self.registry.get(id).is_some_and(|source| !source.is_peer());
+        match socket {
+            Socket::Server if self.settings.client_uses_server_socket && is_client => {
+                SocketKind::Client
+            }
+            Socket::Client(_) | Socket::Shared => SocketKind::Client,
+            Socket::Server => SocketKind::Server,
+            Socket::Ptp => SocketKind::Ptp,
         }
     }
 
@@ -229,14 +242,6 @@ impl Engine {
         };
         let question = source.question(Purpose::Replacement(id));
         self.names.request_replacement(now.monotonic, question, self.random.as_mut());
-    }
-}
-
-fn socket_kind(socket: Socket) -> SocketKind {
-    match socket {
-        Socket::Client(_) | Socket::Shared => SocketKind::Client,
-        Socket::Server => SocketKind::Server,
-        Socket::Ptp => SocketKind::Ptp,
     }
 }
 

@@ -1,0 +1,191 @@
+//! The daemon's part in serving: the main thread's own answering, and the server threads.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use engine::engine::{Engine, Served};
+use engine::event::{Datagram, Socket, TimestampSource, TransmitReport};
+use engine::server::Responder;
+use os_linux::event::Readiness;
+use os_linux::socket::{Ancillary, Received, SocketSupport};
+
+use crate::answering::Answering;
+use crate::daemon::{Daemon, now};
+use crate::random::KernelRandom;
+use crate::server_threads::{Forwarded, ServerThreads};
+
+/// Answering in the main thread, and the threads beside it.
+pub struct Serving {
+    answering: Answering,
+    threads: ServerThreads,
+    /// Threads wanted beside the main one.
+    more_threads: u32,
+}
+
+impl Serving {
+    /// `threads`: how many answer, the main thread included; 0 for one on each core.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness.
+    pub fn new(
+        engine: &Engine,
+        support: &SocketSupport,
+        threads: u32,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+            threads => threads,
+        };
+        Ok(Self {
+            answering: answering(engine, support)?,
+            threads: ServerThreads::new(wake),
+            more_threads: threads - 1,
+        })
+    }
+}
+
+fn answering(engine: &Engine, support: &SocketSupport) -> std::io::Result<Answering> {
+    let random = KernelRandom::new().map_err(std::io::Error::other)?;
+    let responder = Responder::new(Arc::clone(engine.server_shared()), Box::new(random));
+    Ok(Answering::new(
+        responder,
+        engine.server_snapshots(),
+        support.message_flags(),
+    ))
+}
+
+impl Daemon {
+    /// The server sockets were opened or closed: threads follow.
+    pub(crate) fn restart_server_threads(&mut self) {
+        self.engine.set_server_open(self.sockets.is_listening());
+        self.engine.publish(now());
+        self.serving.threads.stop();
+        for _ in 0..self.serving.more_threads {
+            let sockets = self.sockets.open_more_server(&mut self.support);
+            if sockets.is_empty() {
+                return;
+            }
+            let started = answering(&self.engine, &self.support)
+                .and_then(|answering| self.serving.threads.start(answering, sockets));
+            if let Err(error) = started {
+                let reason = os_linux::error_text(&error);
+                let text = format!("Could not start server thread : {reason}");
+                self.output
+                    .write(discipline::journal::Severity::Error, &text);
+                return;
+            }
+        }
+    }
+
+    /// Requests, packets of peers and transmit timestamps on a server or PTP socket.
+    pub(crate) fn serve_listening(
+        &mut self,
+        socket: Socket,
+        descriptor: RawFd,
+        readiness: Readiness,
+    ) {
+        let at = now();
+        self.engine.publish(at);
+        let on_ptp = socket == Socket::Ptp;
+        let Some(open) = self.sockets.find(socket, descriptor) else {
+            return;
+        };
+        if readiness.error_queue() {
+            let engine = &mut self.engine;
+            let mut forward = |remote, payload: &[u8], sent| {
+                let report = TransmitReport {
+                    socket,
+                    remote,
+                    payload,
+                    sent: Some(sent),
+                    hardware: None,
+                };
+                engine.handle_transmit_report(at, &report);
+            };
+            self.serving
+                .answering
+                .take_transmit_timestamps(open, on_ptp, &mut forward);
+            return;
+        }
+        let mut leftovers = Vec::new();
+        let missing = self
+            .serving
+            .answering
+            .serve(open, on_ptp, &mut |left, datagram, answer| {
+                leftovers.extend(Forwarded::from_leftover(left, datagram, answer));
+            });
+        if missing {
+            self.support.keep_timestamping_on();
+        }
+        for leftover in leftovers {
+            self.take_leftover(socket, Some(descriptor), leftover);
+        }
+    }
+
+    /// What the server threads could not deal with.
+    pub(crate) fn take_forwarded(&mut self) {
+        while let Some(forwarded) = self.serving.threads.poll_forwarded() {
+            self.take_leftover(Socket::Server, None, forwarded);
+        }
+    }
+
+    fn take_leftover(&mut self, socket: Socket, descriptor: Option<RawFd>, leftover: Forwarded) {
+        match leftover {
+            Forwarded::Packet {
+                remote,
+                local,
+                interface,
+                payload,
+                received,
+            } => {
+                let datagram = Datagram {
+                    socket,
+                    remote,
+                    local,
+                    interface,
+                    payload: &payload,
+                    received,
+                    hardware: None,
+                };
+                if self.engine.handle_datagram(now(), &datagram) == Served::Yes {
+                    self.answer_passed_back(descriptor, &datagram);
+                }
+            }
+            Forwarded::Sign { .. } => {}
+        }
+    }
+
+    /// An association passed a packet back: it is a request after all.
+    fn answer_passed_back(&mut self, descriptor: Option<RawFd>, datagram: &Datagram<'_>) {
+        let family = |fd: &std::os::fd::BorrowedFd<'_>| {
+            use std::os::fd::AsRawFd;
+            descriptor.is_none_or(|descriptor| descriptor == fd.as_raw_fd())
+        };
+        let Some((_, open)) = self
+            .sockets
+            .iter()
+            .find(|(kind, open)| *kind == datagram.socket && family(open))
+        else {
+            return;
+        };
+        let kernel =
+            (datagram.received.source != TimestampSource::Daemon).then_some(datagram.received.raw);
+        let received = Received {
+            data: datagram.payload,
+            source: Some(datagram.remote),
+            ancillary: Ancillary {
+                local: datagram.local,
+                interface: datagram.interface,
+                kernel_time: kernel,
+                ..Ancillary::default()
+            },
+            truncated: false,
+        };
+        let on_ptp = datagram.socket == Socket::Ptp;
+        self.serving
+            .answering
+            .answer_one(open, &received, on_ptp, datagram.received);
+    }
+}
