@@ -18,10 +18,10 @@ impl<F: FnMut(&mut [u8])> Random for F {
 }
 
 /// Octets fetched from the system at a time.
-const POOL: usize = 512;
+const POOL: usize = 1024;
 
 /// The system's random source behind a small buffer, so that a server thread needs one
-/// system call for about ten responses. Every octet is handed out once and then wiped.
+/// system call for about twenty responses. Every octet is handed out once and then wiped.
 pub struct SystemRandom {
     pool: [u8; POOL],
     used: usize,
@@ -48,7 +48,8 @@ impl Random for SystemRandom {
     ///
     /// If the system has no random numbers: nothing secret could be made then.
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if self.used == POOL {
                 ring::default_provider()
                     .secure_random
@@ -56,8 +57,13 @@ impl Random for SystemRandom {
                     .expect("the system's random number source works");
                 self.used = 0;
             }
-            *byte = std::mem::take(&mut self.pool[self.used]);
-            self.used += 1;
+            let pool = &mut self.pool[self.used..];
+            let (now, later) = rest.split_at_mut(rest.len().min(pool.len()));
+            let taken = &mut pool[..now.len()];
+            now.copy_from_slice(taken);
+            taken.fill(0);
+            self.used += now.len();
+            rest = later;
         }
     }
 }

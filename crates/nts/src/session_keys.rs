@@ -74,13 +74,16 @@ impl SessionKeys {
 
     /// The expanded key of a direction.
     pub fn expand(&self, direction: Direction) -> AeadKey {
-        let key = match direction {
-            Direction::ClientToServer => self.c2s(),
-            Direction::ServerToClient => self.s2c(),
+        let key: &[u8; MAX_KEY_LENGTH] = match direction {
+            Direction::ClientToServer => &self.c2s,
+            Direction::ServerToClient => &self.s2c,
         };
-        match AeadKey::new(self.algorithm, key) {
-            Some(key) => key,
-            None => unreachable!("the constructor checked the length"),
+        match self.algorithm {
+            Algorithm::AesSivCmac256 => AeadKey::siv_cmac(key),
+            Algorithm::Aes128GcmSiv => {
+                let key = Zeroizing::new(std::array::from_fn(|place| key[place]));
+                AeadKey::gcm_siv(&key)
+            }
         }
     }
 

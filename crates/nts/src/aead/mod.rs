@@ -114,10 +114,22 @@ impl std::fmt::Debug for AeadKey {
 impl AeadKey {
     /// Expands a key; `None` when its length is not that of the algorithm.
     pub fn new(algorithm: Algorithm, key: &[u8]) -> Option<Self> {
-        Some(Self(match algorithm {
-            Algorithm::AesSivCmac256 => Expanded::Siv(SivKey::new(key.try_into().ok()?)),
-            Algorithm::Aes128GcmSiv => Expanded::GcmSiv(AesGcmSiv::new_from_slice(key).ok()?),
-        }))
+        Some(match algorithm {
+            Algorithm::AesSivCmac256 => Self::siv_cmac(key.try_into().ok()?),
+            Algorithm::Aes128GcmSiv => Self::gcm_siv(key.try_into().ok()?),
+        })
+    }
+
+    /// Expands a key of AEAD 15.
+    #[inline]
+    pub fn siv_cmac(key: &[u8; 32]) -> Self {
+        Self(Expanded::Siv(SivKey::new(key)))
+    }
+
+    /// Expands a key of AEAD 30.
+    #[inline]
+    pub fn gcm_siv(key: &[u8; 16]) -> Self {
+        Self(Expanded::GcmSiv(AesGcmSiv::new(key.into())))
     }
 
     /// The algorithm of the key.

@@ -1,9 +1,11 @@
 //! How a key establishment of a client fails, and what is logged (NTS chapter, section 5.3).
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::ke::response::ResponseError;
 use crate::verify::fault::CertificateFault;
+use crate::verify::trust::TrustError;
 
 /// Longest label in a message.
 const MAX_LABEL: usize = 511;
@@ -88,7 +90,12 @@ impl std::fmt::Display for HandshakeFault {
 #[derive(Clone, Debug)]
 pub enum Failure {
     /// The trusted certificates cannot be loaded.
-    Credentials(String),
+    Credentials {
+        /// The path that cannot be read.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
     /// No TLS session can be made (a name that is no name).
     Session(String),
     /// `connect` failed at once.
@@ -124,11 +131,20 @@ pub enum Failure {
     },
 }
 
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        Self::Credentials {
+            path: error.path,
+            error: error.error.to_string(),
+        }
+    }
+}
+
 impl Failure {
     /// How far it got.
     pub const fn phase(&self) -> Phase {
         match self {
-            Self::Credentials(_) | Self::Session(_) | Self::ConnectAtOnce => Phase::NotStarted,
+            Self::Credentials { .. } | Self::Session(_) | Self::ConnectAtOnce => Phase::NotStarted,
             Self::Connect(_) | Self::ClosedInHandshake => Phase::Connection,
             Self::TimedOut(phase) => *phase,
             _ => Phase::Later,
@@ -138,7 +154,9 @@ impl Failure {
     /// The log line (severity error); `None` for the one case without message.
     pub fn log_line(&self, label: &Label) -> Option<String> {
         Some(match self {
-            Self::Credentials(text) => format!("Could not set credentials : {text}"),
+            Self::Credentials { .. } => {
+                "Could not set credentials : Error while reading file.".to_owned()
+            }
             Self::Session(text) => format!("Could not create TLS session : {text}"),
             Self::ConnectAtOnce => format!("Could not connect to {label}"),
             Self::Connect(text) => format!("Could not connect to {label} : {text}"),
@@ -170,6 +188,9 @@ impl Failure {
     /// first one leaves that open.
     pub fn hint(&self, label: &Label) -> Option<String> {
         match self {
+            Self::Credentials { path, error } => {
+                Some(format!("{}: {error} (ntstrustedcerts)", path.display()))
+            }
             Self::Handshake(HandshakeFault::Certificate(fault)) => Some(fault.hint()),
             Self::Response(error) => Some(format!("NTS-KE response of {label}: {error}")),
             Self::TooLong => Some(format!("NTS-KE message from {label} is too long")),

@@ -20,6 +20,14 @@ pub enum NegotiatedServer {
     Name(String),
 }
 
+/// Of the addresses that a negotiated name resolves to, the one to use: the first of the
+/// family of the NTS-KE server's address, otherwise the first (NTS chapter, section 5.5).
+pub fn preferred_address(resolved: &[IpAddr], ke_server: IpAddr) -> Option<IpAddr> {
+    let same_family = |address: &&IpAddr| address.is_ipv4() == ke_server.is_ipv4();
+    let preferred = resolved.iter().find(same_family);
+    preferred.or_else(|| resolved.first()).copied()
+}
+
 impl NegotiatedServer {
     /// From the text of the record.
     fn from_text(text: &str) -> Self {
@@ -229,6 +237,17 @@ mod tests {
         assert_eq!(with(7, &[0x2e, 0xdf]).unwrap().port, Some(11999));
         assert_eq!(with(7, &[1]), Err(ResponseError::Record(7)));
         assert!(with(1024, &[]).unwrap().compliant);
+    }
+
+    #[test]
+    fn families_of_addresses() {
+        let addresses = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let both = addresses(&["2001:db8::1", "192.0.2.1", "192.0.2.2"]);
+        assert_eq!(preferred_address(&both, both[2]), Some(both[1]));
+        assert_eq!(preferred_address(&both[..1], both[2]), Some(both[0]));
+        assert_eq!(preferred_address(&[], both[2]), None);
     }
 
     proptest! {

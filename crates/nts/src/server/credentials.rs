@@ -218,6 +218,14 @@ impl Credentials {
         &self.tls
     }
 
+    fn has_same_certificates(&self, other: &Self) -> bool {
+        let chains = |credentials: &Self| {
+            let pairs = credentials.chooser.0.iter();
+            pairs.map(|pair| pair.key.cert.clone()).collect::<Vec<_>>()
+        };
+        chains(self) == chains(other)
+    }
+
     /// Path of each certificate and when it ends.
     pub fn ends(&self) -> impl Iterator<Item = (&str, WallTime)> {
         self.chooser
@@ -252,10 +260,14 @@ impl LiveCredentials {
         let renewed = self.in_service.is_some();
         match Credentials::load(files) {
             Ok(credentials) => {
+                let same = |old: &Arc<Credentials>| old.has_same_certificates(&credentials);
+                let unchanged = self.in_service.as_ref().is_some_and(same);
                 self.in_service = Some(Arc::new(credentials));
-                self.warned.clear();
                 let mut lines = Vec::new();
-                if renewed {
+                if !unchanged {
+                    self.warned.clear();
+                }
+                if renewed && !unchanged {
                     lines.push(LogLine::new(
                         Severity::Info,
                         "Loaded new NTS server certificates",

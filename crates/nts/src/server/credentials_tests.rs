@@ -43,6 +43,8 @@ fn renewal() {
     );
     assert_eq!(key_of(&live), first.der);
 
+    // The same files again (`rekey` without a renewal) are nothing to talk about.
+    assert_eq!(live.replace(&[first.files()], NOW), []);
     let lines = live.replace(&[second.files()], NOW);
     assert_eq!(texts(&lines), ["Loaded new NTS server certificates"]);
     assert_eq!(key_of(&live), second.der);

@@ -158,6 +158,20 @@ mod tests {
         }
     }
 
+    /// The snapshot can be used by all threads at once.
+    #[test]
+    fn threads_share_keys() {
+        fn shared<T: Send + Sync>(_: &T) {}
+        let keys = ServerKeys::generate(&mut counting(1));
+        shared(&keys);
+        let id = keys.current().id();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| assert_eq!(keys.current().id(), id));
+            }
+        });
+    }
+
     #[test]
     fn order_of_ids_matters() {
         let key = |id| ServerKey::new(id, Algorithm::Aes128GcmSiv, &[1; 16]).unwrap();

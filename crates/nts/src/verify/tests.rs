@@ -6,7 +6,7 @@ use rcgen::{KeyPair, KeyUsagePurpose, NameConstraints};
 use super::*;
 use crate::aead::AeadList;
 use crate::ke::client::{ClientRequest, ClientSession};
-use crate::ke::failure::{Failure, HandshakeFault};
+use crate::ke::failure::{Failure, HandshakeFault, Label, Phase};
 use crate::ke::server::{ServerSession, ServerSettings};
 use crate::server::credentials::Credentials;
 use crate::testing::*;
@@ -190,7 +190,16 @@ fn golden_certificates() {
                     time,
                 },
             ),
-            Err(error) => Err(format!("Could not set credentials : {error}")),
+            Err(error) => {
+                let label = Label {
+                    name,
+                    address: "127.0.0.1:14465".parse().unwrap(),
+                };
+                let failure = Failure::from(error);
+                assert_eq!(failure.phase(), Phase::NotStarted);
+                assert!(failure.hint(&label).unwrap().contains("nosuch.crt: "));
+                Err(failure.log_line(&label).unwrap())
+            }
         };
         let expected = match row[4].as_str() {
             "failed" => Err(row[5].strip_prefix("E: ").unwrap().to_owned()),
