@@ -33,7 +33,7 @@ pub mod statistics;
 pub mod timestamps;
 
 pub use access::AccessTable;
-pub use client_log::{ClientLog, Limits, Service};
+pub use client_log::{ClientLog, Limits, LogReader, Service};
 pub use published::{Published, Reader};
 pub use responder::{Outcome, Request, Responder, ResponseBuffer, ServerShared};
 pub use snapshot::{ServedReference, ServerSnapshot, Smoothing, TimeModel};

@@ -47,7 +47,7 @@ impl<T> Published<T> {
 }
 
 /// The reading end.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader<T> {
     shared: Arc<Shared<T>>,
     generation: u64,

@@ -12,7 +12,7 @@ use ntp_wire::{
 };
 use nts::server::packet::{AuthenticRequest, Opened, append_unique_identifiers, open_request};
 
-use super::client_log::{ClientLog, Service};
+use super::client_log::{ClientLog, LogReader, Service};
 use super::counters::{CounterSet, Counters};
 use super::rate_limit::{Decision, RateLimit};
 use super::response::{Answer, Kind, MIN_POLL_UNLIMITED, Times};
@@ -137,6 +137,7 @@ enum Proof<'a> {
 pub struct Responder {
     shared: Arc<ServerShared>,
     counters: Arc<Counters>,
+    log_reader: Option<LogReader>,
     random: Box<dyn RandomSource>,
 }
 
@@ -144,9 +145,11 @@ impl Responder {
     /// A responder with counters of its own. `random` must be of cryptographic quality.
     pub fn new(shared: Arc<ServerShared>, random: Box<dyn RandomSource>) -> Self {
         let counters = shared.counters.add();
+        let log_reader = shared.client_log.as_ref().map(ClientLog::reader);
         Self {
             shared,
             counters,
+            log_reader,
             random,
         }
     }
@@ -231,12 +234,12 @@ impl Responder {
         snapshot: &ServerSnapshot,
     ) -> Result<Decision, Ignored> {
         self.counters.count_received();
-        let Some(log) = &self.shared.client_log else {
+        let (Some(log), Some(reader)) = (&self.shared.client_log, &mut self.log_reader) else {
             return Ok(Decision::Pass);
         };
         let time = snapshot.time.cook(request.received.raw);
         let address = request.remote.ip();
-        match log.record(Service::Ntp, address, time, &mut *self.random) {
+        match log.record(reader, Service::Ntp, address, time, &mut *self.random) {
             Decision::Drop => {
                 self.counters.count_dropped();
                 Err(Ignored::RateLimited)

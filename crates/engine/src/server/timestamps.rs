@@ -20,7 +20,7 @@ const MAX_OFFSET_S: f64 = 2.0;
 /// Entries this far in the future of a new one are from before a backward step.
 const MAX_FUTURE_S: f64 = 1.0;
 /// Stripes of a large map.
-const STRIPES: usize = 8;
+const STRIPES: usize = 16;
 /// Smaller maps have one stripe, so that they still keep the latest.
 const MIN_STRIPED_CAPACITY: usize = 1024;
 
@@ -97,6 +97,11 @@ pub struct ClockAdjustments {
     /// Offset of the latest one, seconds (positive: the clock moved back).
     pub latest_offset_s: f64,
 }
+
+/// Stripes are on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct AlignedStripe(Mutex<Stripe>);
 
 #[derive(Debug, Default)]
 struct Stripe {
@@ -176,7 +181,7 @@ impl Stripe {
 /// The map.
 #[derive(Debug)]
 pub struct TimestampMap {
-    stripes: Box<[Mutex<Stripe>]>,
+    stripes: Box<[AlignedStripe]>,
     stripe_capacity: usize,
 }
 
@@ -189,7 +194,7 @@ impl TimestampMap {
             STRIPES
         };
         Self {
-            stripes: (0..stripes).map(|_| Mutex::default()).collect(),
+            stripes: (0..stripes).map(|_| AlignedStripe::default()).collect(),
             stripe_capacity: (capacity / stripes).max(1),
         }
     }
@@ -298,8 +303,8 @@ impl TimestampMap {
     }
 }
 
-fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
-    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(stripe: &AlignedStripe) -> MutexGuard<'_, Stripe> {
+    stripe.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 //!
 //! A hash table of slots with eight records each, grown by doubling up to the memory limit.
 //! All server threads share it: each slot has its own lock, held for the few instructions
-//! that update one record, and the table itself is behind a readers' lock that is only taken
-//! for writing when the table doubles, which happens at most 21 times in a daemon's life.
+//! that update one record. When the table doubles, which happens at most 21 times in a
+//! daemon's life, its slots are moved one by one to a new table; who meets a moved slot waits
+//! for the new table. So a thread with a [`LogReader`] of its own writes to no memory but the
+//! slot of its client.
 
 mod rate;
 mod record;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrony_conf::limits::RateLimit as Limit;
 use control_wire::{ClientAccesses, ClientRecord, MAX_CLIENT_RECORDS};
@@ -18,6 +20,7 @@ use discipline::time::CookedTime;
 
 use self::rate::{TICK_NS, Ticks};
 use self::record::Record;
+use super::published::{Published, Reader};
 use super::rate_limit::{Decision, RateLimit};
 use super::timestamps::TimestampMap;
 use crate::random::RandomSource;
@@ -78,7 +81,19 @@ impl Limits {
     }
 }
 
-type Slot = Mutex<[Option<Record>; SLOT_RECORDS]>;
+#[derive(Debug)]
+struct Slot {
+    records: [Option<Record>; SLOT_RECORDS],
+    /// The records are in the next table.
+    moved: bool,
+}
+
+/// As many slots as a power of two.
+type Table = Box<[Mutex<Slot>]>;
+
+/// One thread's access to the table.
+#[derive(Debug)]
+pub struct LogReader(Reader<Table>);
 
 /// The records of all clients, shared by all threads, and the saved timestamps, for which
 /// there is as much room.
@@ -86,7 +101,8 @@ type Slot = Mutex<[Option<Record>; SLOT_RECORDS]>;
 pub struct ClientLog {
     limits: Limits,
     full_buckets: [u16; 3],
-    slots: RwLock<Box<[Slot]>>,
+    table: Published<Table>,
+    growing: Mutex<()>,
     max_slots: usize,
     hash_seed: u32,
     phase_ns: i64,
@@ -103,7 +119,8 @@ impl ClientLog {
         Self {
             full_buckets: limits.full_buckets(),
             limits,
-            slots: RwLock::new(empty_slots(1)),
+            table: Published::new(empty_table(1)),
+            growing: Mutex::default(),
             max_slots,
             hash_seed: random.next_u32(),
             phase_ns: random.below(TICK_NS as usize) as i64,
@@ -139,9 +156,15 @@ impl ClientLog {
         }) as usize
     }
 
+    /// Access for one thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader(self.table.reader())
+    }
+
     /// Counts a request and decides whether to answer it.
     pub fn record(
         &self,
+        reader: &mut LogReader,
         service: Service,
         address: IpAddr,
         time: CookedTime,
@@ -149,7 +172,7 @@ impl ClientLog {
     ) -> Decision {
         let now = Ticks::at(time, self.phase_ns);
         let limit = self.limits.of(service);
-        self.with_record(address, now, |record| {
+        self.with_record(reader, address, now, |record| {
             record.count(service, now, limit);
             limit.map_or(Decision::Pass, |limit| {
                 record.decide(service, limit, random)
@@ -160,63 +183,59 @@ impl ClientLog {
     /// Finds or makes the record of an address.
     fn with_record<T>(
         &self,
+        reader: &mut LogReader,
         address: IpAddr,
         now: Ticks,
         update: impl FnOnce(&mut Record) -> T,
     ) -> T {
         let hash = self.hash(address);
         loop {
-            let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-            let count = slots.len();
-            let mut slot = lock(&slots[hash % count]);
-            let found = slot
-                .iter()
-                .position(|record| record.as_ref().is_some_and(|record| record.is_of(address)))
-                .or_else(|| {
-                    let free = slot.iter().position(Option::is_none)?;
-                    slot[free] = Some(Record::new(address, self.full_buckets));
-                    Some(free)
-                });
-            if let Some(record) = found.and_then(|index| slot[index].as_mut()) {
-                return update(record);
-            }
-            if count < self.max_slots {
+            let table = reader.0.get();
+            let count = table.len();
+            let mut slot = lock(&table[hash & (count - 1)]);
+            if slot.moved {
                 drop(slot);
-                drop(slots);
-                self.grow(count);
+                // Not published yet: wait until it is.
+                drop(self.growing.lock());
                 continue;
             }
-            self.replaced.fetch_add(1, Ordering::Relaxed);
-            let victim = slot
-                .iter()
-                .enumerate()
-                .filter_map(|(index, record)| Some((record.as_ref()?.eviction_order(now), index)))
-                .max_by_key(|&(order, _)| order)
-                .map_or(0, |(_, index)| index);
-            return update(slot[victim].insert(Record::new(address, self.full_buckets)));
+            if let Some(record) = find_or_insert(&mut slot, address, self.full_buckets) {
+                return update(record);
+            }
+            if count >= self.max_slots {
+                self.replaced.fetch_add(1, Ordering::Relaxed);
+                let victim = oldest(&slot, now);
+                let record = Record::new(address, self.full_buckets);
+                return update(slot.records[victim].insert(record));
+            }
+            drop(slot);
+            self.grow(count);
         }
     }
 
     /// Doubles a table of `count` slots, unless another thread was faster.
     fn grow(&self, count: usize) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() != count {
+        let _growing = self.growing.lock();
+        let mut current = self.table.reader();
+        let table = current.get();
+        if table.len() != count {
             return;
         }
-        let mut larger = empty_slots(count * 2);
-        for slot in slots.iter_mut() {
-            let slot = slot.get_mut().unwrap_or_else(PoisonError::into_inner);
-            for record in slot.iter().flatten() {
-                let target = larger[self.hash(record.ip()) % (count * 2)]
+        let mut larger = empty_table(count * 2);
+        for slot in table {
+            let mut slot = lock(slot);
+            slot.moved = true;
+            for record in slot.records.iter().flatten() {
+                let target = larger[self.hash(record.ip()) & (count * 2 - 1)]
                     .get_mut()
                     .unwrap_or_else(PoisonError::into_inner);
                 // A slot's records go to two slots: there is always room.
-                if let Some(free) = target.iter_mut().find(|record| record.is_none()) {
+                if let Some(free) = target.records.iter_mut().find(|record| record.is_none()) {
                     *free = Some(*record);
                 }
             }
         }
-        *slots = larger;
+        self.table.publish(larger);
     }
 
     /// The records from an index on, at most eight with `min_hits` hits of any service
@@ -231,9 +250,11 @@ impl ClientLog {
         time: CookedTime,
     ) -> ClientAccesses {
         let now = Ticks::at(time, self.phase_ns);
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        // A table that is just being moved is complete, too.
+        let mut reader = self.table.reader();
+        let table = reader.get();
         // At most 2²⁴ records.
-        let n_indices = (slots.len() * SLOT_RECORDS) as u32;
+        let n_indices = (table.len() * SLOT_RECORDS) as u32;
         let most = (max_clients as usize).min(MAX_CLIENT_RECORDS);
         let mut clients = [ClientRecord::default(); MAX_CLIENT_RECORDS];
         let mut found = 0;
@@ -241,8 +262,8 @@ impl ClientLog {
         while next_index < n_indices && found < most {
             let index = next_index as usize;
             next_index += 1;
-            let mut slot = lock(&slots[index / SLOT_RECORDS]);
-            let Some(record) = slot[index % SLOT_RECORDS].as_mut() else {
+            let mut slot = lock(&table[index / SLOT_RECORDS]);
+            let Some(record) = slot.records[index % SLOT_RECORDS].as_mut() else {
                 continue;
             };
             if record.has_hits(min_hits)
@@ -264,13 +285,43 @@ impl ClientLog {
     }
 }
 
-fn empty_slots(count: usize) -> Box<[Slot]> {
-    (0..count)
-        .map(|_| Mutex::new([None; SLOT_RECORDS]))
+/// The record of an address, made if there is room.
+fn find_or_insert(slot: &mut Slot, address: IpAddr, full_buckets: [u16; 3]) -> Option<&mut Record> {
+    let is_of_address =
+        |record: &Option<Record>| record.as_ref().is_some_and(|record| record.is_of(address));
+    let index = match slot.records.iter().position(is_of_address) {
+        Some(index) => index,
+        None => {
+            let free = slot.records.iter().position(Option::is_none)?;
+            slot.records[free] = Some(Record::new(address, full_buckets));
+            free
+        }
+    };
+    slot.records[index].as_mut()
+}
+
+/// The record of a full slot that is to be replaced.
+fn oldest(slot: &Slot, now: Ticks) -> usize {
+    slot.records
+        .iter()
+        .enumerate()
+        .filter_map(|(index, record)| Some((record.as_ref()?.eviction_order(now), index)))
+        .max_by_key(|&(order, _)| order)
+        .map_or(0, |(_, index)| index)
+}
+
+fn empty_table(slots: usize) -> Table {
+    (0..slots)
+        .map(|_| {
+            Mutex::new(Slot {
+                records: [None; SLOT_RECORDS],
+                moved: false,
+            })
+        })
         .collect()
 }
 
-fn lock(slot: &Slot) -> MutexGuard<'_, [Option<Record>; SLOT_RECORDS]> {
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

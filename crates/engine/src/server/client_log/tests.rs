@@ -30,6 +30,16 @@ fn at(milliseconds: i64) -> CookedTime {
     CookedTime::from_parts(START_S, milliseconds * 1_000_000)
 }
 
+fn record(
+    log: &ClientLog,
+    service: Service,
+    address: IpAddr,
+    time: CookedTime,
+    random: &mut SeededRandom,
+) -> Decision {
+    log.record(&mut log.reader(), service, address, time, random)
+}
+
 fn all(log: &ClientLog, time: CookedTime) -> Vec<ClientRecord> {
     let mut clients = Vec::new();
     let mut next = 0;
@@ -50,7 +60,8 @@ fn grows_by_doubling_and_then_replaces_the_oldest() {
     let size = |log: &ClientLog| log.accesses_by_index(0, 0, 0, false, at(0)).n_indices;
     assert_eq!(size(&log), 8);
     for number in 0..8 {
-        log.record(
+        record(
+            &log,
             Service::Ntp,
             address(number),
             at(number.into()),
@@ -59,7 +70,8 @@ fn grows_by_doubling_and_then_replaces_the_oldest() {
     }
     assert_eq!((size(&log), log.replaced()), (8, 0));
     for number in 8..500 {
-        log.record(
+        record(
+            &log,
             Service::Ntp,
             address(number),
             at(i64::from(number) * 100),
@@ -86,12 +98,12 @@ fn ties_of_age_are_decided_by_hits() {
     let log = log(960, &Limit::NTP);
     let mut random = SeededRandom::new(1);
     for number in 0..8 {
-        log.record(Service::Ntp, address(number), at(0), &mut random);
+        record(&log, Service::Ntp, address(number), at(0), &mut random);
         if number != 3 {
-            log.record(Service::Command, address(number), at(0), &mut random);
+            record(&log, Service::Command, address(number), at(0), &mut random);
         }
     }
-    log.record(Service::Ntp, address(100), at(0), &mut random);
+    record(&log, Service::Ntp, address(100), at(0), &mut random);
     let left: Vec<_> = all(&log, at(0))
         .iter()
         .map(|client| client.address)
@@ -104,9 +116,15 @@ fn counters_rates_and_reset() {
     let log = log(524_288, &Limit::NTP);
     let mut random = SeededRandom::new(1);
     for second in 0..5 {
-        log.record(Service::Ntp, address(1), at(second * 1000), &mut random);
+        record(
+            &log,
+            Service::Ntp,
+            address(1),
+            at(second * 1000),
+            &mut random,
+        );
     }
-    log.record(Service::NtsKe, address(1), at(4000), &mut random);
+    record(&log, Service::NtsKe, address(1), at(4000), &mut random);
     let client = all(&log, at(7100))[0];
     assert_eq!(
         (client.ntp_hits, client.nke_hits, client.cmd_hits),
@@ -132,7 +150,7 @@ fn limits_drop_and_count() {
     // One response in 8 s, two at once, and one in 16 of the others.
     let log = log(524_288, &limit(3, 2, 4));
     let mut random = SeededRandom::new(2);
-    let mut ask = |log: &ClientLog, ms| log.record(Service::Ntp, address(1), at(ms), &mut random);
+    let mut ask = |log: &ClientLog, ms| record(log, Service::Ntp, address(1), at(ms), &mut random);
     assert_eq!(ask(&log, 0), Decision::Pass);
     assert_eq!(ask(&log, 10), Decision::Pass);
     let mut passed = 0;
@@ -152,7 +170,7 @@ fn limits_drop_and_count() {
     // Other services of the client have their own buckets.
     let mut random = SeededRandom::new(3);
     for _ in 0..4 {
-        let decision = log.record(Service::Command, address(1), at(30_011), &mut random);
+        let decision = record(&log, Service::Command, address(1), at(30_011), &mut random);
         assert_eq!(decision, Decision::Pass);
     }
 }
@@ -165,8 +183,10 @@ fn threads_share_the_log() {
             let log = &log;
             scope.spawn(move || {
                 let mut random = SeededRandom::new(thread);
+                let mut reader = log.reader();
                 for request in 0..5000u32 {
-                    log.record(Service::Ntp, address(request % 1000), at(0), &mut random);
+                    let client = address(request % 1000);
+                    log.record(&mut reader, Service::Ntp, client, at(0), &mut random);
                 }
             });
         }

@@ -5,3 +5,4 @@ mod harness;
 mod nts;
 mod properties;
 mod rules;
+mod threads;
