@@ -306,7 +306,8 @@ impl Association {
     }
 
     /// Takes over the content of a file (section 7.2). Says where NTP packets go from now on:
-    /// if that is another source's address, [`Association::address_in_use`] follows.
+    /// if that is another source's address, the file cannot be used and the caller goes on
+    /// with a new association.
     ///
     /// # Errors
     ///

@@ -313,6 +313,8 @@ impl ClientSession {
     }
 
     fn finish(&mut self, result: Result<KeyMaterial, Failure>) {
+        // After a failure there is nothing to wait for.
+        self.peer_ended |= result.is_err();
         self.result = Some(result);
         self.state = State::Done;
         if !self.connection.is_handshaking() {

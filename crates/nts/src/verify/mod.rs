@@ -8,8 +8,8 @@
 //! rustls:
 //!
 //! - [`trust`]: the set of trusted certificates of a source;
-//! - [`chain`]: a path from the server's certificate to a trusted one;
-//! - [`names`]: the name or address in the certificate, and name constraints;
+//! - `chain`: a path from the server's certificate to a trusted one;
+//! - `names`: the name or address in the certificate, and name constraints;
 //! - [`fault`]: what is wrong, as log line and as hint.
 
 mod chain;
