@@ -33,6 +33,16 @@ pub enum End {
     Timeout,
 }
 
+/// Timers that may fire in one turn before their pace is looked at, at least (ntp chapter,
+/// section 19), …
+const FIRED_MIN: usize = 20;
+
+/// … and for each source, which has up to three timers.
+const FIRED_PER_SOURCE: usize = 16;
+
+/// The shortest mean time between them that is not a bug, seconds.
+const FIRED_INTERVAL_MIN_S: f64 = 0.01;
+
 /// Everything the running daemon owns.
 pub struct Daemon {
     /// The brain.
@@ -111,7 +121,7 @@ impl Daemon {
     ) -> Result<End, String> {
         let mut ready: Vec<(Socket, RawFd, Readiness)> = Vec::new();
         loop {
-            self.run_timers();
+            self.run_timers()?;
             self.run_actions();
             if std::mem::take(&mut self.normal_mode_due) {
                 enter_normal_mode(self)?;
@@ -186,20 +196,30 @@ impl Daemon {
     }
 
     /// Runs every timer that is due, each with the time read anew.
-    fn run_timers(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// When timers keep firing at a pace that no configuration asks for: a bug, which must not
+    /// become a flood of requests.
+    fn run_timers(&mut self) -> Result<(), String> {
+        let start = monotonic_time();
+        let mut fired = 0;
         loop {
             let at = now();
-            if self
-                .engine
-                .poll_timeout()
-                .is_none_or(|timer| timer > at.monotonic)
-            {
-                return;
+            let due = self.engine.poll_timeout();
+            if due.is_none_or(|timer| timer > at.monotonic) {
+                return Ok(());
             }
             self.engine.handle_timeout(at);
             self.run_actions();
             if self.end.is_some() {
-                return;
+                return Ok(());
+            }
+            fired += 1;
+            let limit = FIRED_MIN.max(FIRED_PER_SOURCE * self.engine.sources().len());
+            let elapsed_s = monotonic_time().since(start);
+            if fired > limit && elapsed_s < fired as f64 * FIRED_INTERVAL_MIN_S {
+                return Err("Possible infinite loop in scheduling".to_owned());
             }
         }
     }

@@ -225,6 +225,11 @@ impl Steering {
         self.collect(now);
     }
 
+    /// When the pending leap second is, POSIX seconds.
+    pub fn leap_second_s(&mut self) -> Option<i64> {
+        self.reference.leap().when_s()
+    }
+
     /// There is no majority any more.
     pub fn lose_synchronisation(&mut self, now: Now, journal: &mut Journal) {
         let mut act = Act {

@@ -33,6 +33,21 @@ pub enum LeapMode {
     Ignore,
 }
 
+/// Whether a raw time, or one of some cooked times, is within 5 s of a leap second at
+/// `when_s` (POSIX seconds; section 11.3). Then leap values of sources are not taken and new
+/// samples are dropped.
+pub fn is_close(when_s: Option<i64>, raw: RawTime, cooked: &[CookedTime]) -> bool {
+    let Some(when_s) = when_s else {
+        return false;
+    };
+    let when = RawTime::from_parts(when_s, 0);
+    let when_cooked = CookedTime::from_parts(when_s, 0);
+    raw.since(when).abs() <= CLOSE_S
+        || cooked
+            .iter()
+            .any(|time| time.since(when_cooked).abs() <= CLOSE_S)
+}
+
 /// What the configuration says about leap seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeapSettings {
@@ -121,27 +136,9 @@ impl LeapSchedule {
         self.pending
     }
 
-    /// Whether a raw time, or one of some cooked times, is within 5 s of a leap second.
-    /// Then leap values of sources are not taken.
-    pub fn is_close(&self, raw: RawTime, cooked: &[CookedTime]) -> bool {
-        let Some(when_s) = self.when_s else {
-            return false;
-        };
-        let when = RawTime::from_parts(when_s, 0);
-        let when_cooked = CookedTime::from_parts(when_s, 0);
-        raw.since(when).abs() <= CLOSE_S
-            || cooked
-                .iter()
-                .any(|time| time.since(when_cooked).abs() <= CLOSE_S)
-    }
-
-    /// As [`LeapSchedule::is_close`] for a new sample, with its message.
-    pub fn drops_sample(&self, raw: RawTime, cooked: &[CookedTime], journal: &mut Journal) -> bool {
-        let close = self.is_close(raw, cooked);
-        if close {
-            journal.info("Dropping sample around leap second");
-        }
-        close
+    /// When the leap second that is pending (or just happening) is, POSIX seconds.
+    pub fn when_s(&self) -> Option<i64> {
+        self.when_s
     }
 
     /// When the timer runs out; the reference looks after it.
@@ -165,7 +162,7 @@ impl LeapSchedule {
         let raw = steering.now.raw;
         let running = matches!(self.phase, Phase::Running(_));
         let cooked = steering.clock.cooked(raw);
-        if !running && !self.is_close(raw, &[cooked]) {
+        if !running && !is_close(self.when_s, raw, &[cooked]) {
             let (pending, tai_offset_s) = self.evaluate(voted, raw.seconds(), steering.journal);
             let tai_offset_s = tai_offset_s.or(self.tai_offset_s);
             let changed = pending != self.pending || tai_offset_s != self.tai_offset_s;

@@ -64,6 +64,8 @@ pub struct LocalState {
     pub late_timestamp_timeout_s: f64,
     /// Whether `rawmeasurements` is logged, all packets and not only synced ones.
     pub log_raw_measurements: bool,
+    /// When the pending leap second is, POSIX seconds; samples around it are dropped.
+    pub leap_second_s: Option<i64>,
 }
 
 /// What an association may use while it handles an event.

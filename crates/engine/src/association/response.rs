@@ -1,6 +1,7 @@
 //! A received packet: acceptance, tests, sample, bookkeeping (ntp chapter, sections 9 to
 //! 11, 13.1 and 15.4).
 
+use discipline::reference::leap;
 use discipline::samples::{ClockChange, Sample};
 use ntp_wire::{
     KISS_RATE, LeapIndicator, Mode, NtpTimestamp, Packet, STRATUM_UNSYNCHRONISED, TimestampWindow,
@@ -435,10 +436,15 @@ impl Association {
     }
 
     fn accumulate(&mut self, sample: &Sample, cx: &mut Context<'_>, outcome: &mut Outcome) {
+        outcome.accumulated = true;
+        let times = [cx.now_cooked, sample.time, sample.time.plus(sample.offset_s)];
+        if leap::is_close(cx.local.leap_second_s, cx.now.raw, &times) {
+            cx.journal.info("Dropping sample around leap second");
+            return;
+        }
         // The prediction has the opposite sign (F+).
         let error_s = (sample.offset_s + cx.statistics.predict(sample.time)).abs();
         cx.statistics.accumulate(sample, &self.name, cx.journal);
-        outcome.accumulated = true;
         let event = PollEvent::Sample {
             kept: cx.statistics.samples().len(),
             error_s,

@@ -8,6 +8,7 @@
 //! `resolving` (names), `membership` (sources come and go), `selection` (from samples to
 //! the clock), `one_shot` (`-q`, `-Q`, `initstepslew`).
 
+mod broadcasting;
 mod membership;
 mod one_shot;
 mod packets;
@@ -39,6 +40,7 @@ use crate::random::RandomSource;
 use crate::registry::Registry;
 use crate::settings::{SourceDefaults, selection_settings};
 use crate::steering::{ClockSetup, Steering};
+use broadcasting::Broadcast;
 use serving::Serving;
 
 /// Whether a packet is to be given to the server.
@@ -106,6 +108,7 @@ pub struct Engine {
     leaving: bool,
     server_open: bool,
     serving: Serving,
+    broadcasts: Vec<Broadcast>,
     /// When normal operation begins after `initstepslew`.
     normal_mode_at: Option<MonotonicTime>,
     /// Whether the start was for `initstepslew`.
@@ -161,6 +164,7 @@ impl Engine {
             leaving: false,
             server_open: false,
             serving,
+            broadcasts: Broadcast::all(config),
             normal_mode_at: None,
             initial_correction: matches!(setup.mode, Mode::InitStepSlew { .. }),
         };
@@ -202,6 +206,7 @@ impl Engine {
             .chain(self.steering.next_timeout())
             .chain(self.normal_mode_at)
             .chain(self.serving.next_publication)
+            .chain(self.next_broadcast())
             .min()
     }
 
@@ -222,6 +227,9 @@ impl Engine {
             .min();
         if let Some((_, id)) = due {
             self.with_association(id, now, |association, cx| association.handle_timeout(cx));
+            return;
+        }
+        if self.broadcast_if_due(now) {
             return;
         }
         if self.normal_mode_at.is_some_and(|at| at <= now.monotonic) {
@@ -248,6 +256,10 @@ impl Engine {
     /// All sources of the configuration were added: names are resolved, then polling
     /// begins.
     pub fn all_sources_added(&mut self, now: Now) {
+        self.update_server_sockets();
+        if self.mode() == Mode::Normal {
+            self.start_broadcasts(now);
+        }
         self.names.want_round();
         self.drive_names(now);
     }
@@ -280,6 +292,7 @@ impl Engine {
             loop_test: self.server_open && self.mode() == Mode::Normal,
             late_timestamp_timeout_s: self.settings.late_timestamp_timeout_s,
             log_raw_measurements: self.settings.log_raw_measurements,
+            leap_second_s: self.steering.leap_second_s(),
         }
     }
 }

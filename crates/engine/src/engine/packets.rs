@@ -1,6 +1,8 @@
 //! Packets of the sources, and what follows from them.
 
+use discipline::reference::leap;
 use discipline::time::RawTime;
+use ntp_wire::LeapIndicator;
 use ntp_wire::ptp::{PREFIX_LENGTH, PtpPrefix};
 
 use super::{Engine, Served};
@@ -157,12 +159,18 @@ impl Engine {
             self.actions.push_back(Action::CloseClientSocket { source: id });
         }
         self.transmit(id, &outcome);
-        let Some(source) = self.registry.get_mut(id) else { return };
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
         if let Some(status) = outcome.status {
+            let former = source.status.leap;
             source.status = status;
+            self.follow_leap(id, now, former);
         }
         if outcome.source_reset {
-            source.forget_samples();
+            if let Some(source) = self.registry.get_mut(id) {
+                source.forget_samples();
+            }
             self.selector.reset_source(id.0);
         }
         if outcome.confirmed {
@@ -180,6 +188,22 @@ impl Engine {
         }
         if outcome.replacement_wanted {
             self.request_replacement(now, id);
+        }
+    }
+
+    /// A source announced its leap status: a change is acted on at once, but not around a
+    /// leap second, where sources disagree.
+    fn follow_leap(&mut self, id: SourceId, now: Now, former: LeapIndicator) {
+        let (cooked, _) = self.steering.cook(now.raw);
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
+        if leap::is_close(self.steering.leap_second_s(), now.raw, &[cooked]) {
+            source.status.leap = former;
+        } else if source.status.leap != former {
+            let voted = self.selector.voted_leap(&self.registry.views());
+            self.steering.update_leap(now, voted, &mut self.journal);
+            self.propagate(now);
         }
     }
 

@@ -134,6 +134,7 @@ impl Bench {
                 loop_test: false,
                 late_timestamp_timeout_s: 0.0,
                 log_raw_measurements: true,
+                leap_second_s: None,
             },
             selected: false,
             monotonic: MonotonicTime::from_parts(100, 0),
