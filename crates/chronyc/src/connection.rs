@@ -11,6 +11,7 @@ use control_wire::{
 };
 
 use crate::output::complain;
+use crate::random;
 use crate::resolver::Resolver;
 use crate::signals::QuitFlag;
 use crate::unix_socket::{ClientSocket, OpenError};
@@ -93,22 +94,39 @@ impl Socket {
         }
     }
 
-    /// Waits for a datagram until `deadline`; a signal interrupts.
-    fn receive(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) => socket.set_read_timeout(Some(timeout)),
+            Self::Unix(client) => client.socket.set_read_timeout(Some(timeout)),
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Udp(socket) => socket.recv(buffer),
+            Self::Unix(client) => client.socket.recv(buffer),
+        }
+    }
+}
+
+/// A socket and the wait it is set to, so that the kernel is told only of changes.
+#[derive(Debug)]
+struct OpenSocket {
+    socket: Socket,
+    wait: Option<Duration>,
+}
+
+impl OpenSocket {
+    /// Waits for a datagram, at most for `wait`; a signal interrupts.
+    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
+        if wait.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match self {
-            Self::Udp(socket) => {
-                socket.set_read_timeout(Some(left))?;
-                socket.recv(buffer)
-            }
-            Self::Unix(client) => {
-                client.socket.set_read_timeout(Some(left))?;
-                client.socket.recv(buffer)
-            }
+        if self.wait != Some(wait) {
+            self.socket.set_read_timeout(wait)?;
+            self.wait = Some(wait);
         }
+        self.socket.receive(buffer)
     }
 }
 
@@ -131,7 +149,7 @@ pub(crate) struct Connection {
     servers: Vec<Server>,
     /// Index of the server in use; the next one to try if `socket` is none.
     current: usize,
-    socket: Option<Socket>,
+    socket: Option<OpenSocket>,
     version: u8,
     /// Wait for the first reply.
     pub(crate) timeout: Duration,
@@ -167,7 +185,7 @@ impl Connection {
             }
             match Socket::open(server) {
                 Ok(socket) => {
-                    self.socket = Some(socket);
+                    self.socket = Some(OpenSocket { socket, wait: None });
                     return true;
                 }
                 Err(OpenError::NotConnected(error)) => {
@@ -238,41 +256,55 @@ impl Connection {
     /// One sending of the request, and the wait for its reply. A late reply to an earlier
     /// sending is as good.
     fn attempt(
-        &self,
+        &mut self,
         request: &Request,
         attempt: u32,
         sent: &mut Vec<RequestHeader>,
     ) -> Result<Answer, NoReply> {
-        let socket = self.socket.as_ref().ok_or(NoReply::EndAttempt(None))?;
+        let socket = self.socket.as_mut().ok_or(NoReply::EndAttempt(None))?;
         let header = RequestHeader {
             version: self.version,
             command: request.command().code(),
             attempt: attempt as u16,
-            sequence: random_sequence().map_err(NoReply::Unusable)?,
+            sequence: random::word()
+                .map(u32::from_be_bytes)
+                .map_err(NoReply::Unusable)?,
         };
         sent.push(header);
         let wait = self.timeout * 2u32.saturating_pow(attempt);
         if self.debug {
             complain!("Timeout {:.6} seconds", wait.as_secs_f64());
         }
-        socket
-            .send(&request.emit(&header))
-            .map_err(NoReply::Unusable)?;
+        let sent_now = socket.socket.send(&request.emit(&header));
+        sent_now.map_err(NoReply::Unusable)?;
+        self.wait_for_reply(wait, sent, request.command())
+    }
+
+    fn wait_for_reply(
+        &mut self,
+        wait: Duration,
+        sent: &[RequestHeader],
+        command: Command,
+    ) -> Result<Answer, NoReply> {
         let deadline = Instant::now() + wait;
+        // The first wait is the whole one, so that it is mostly the same as the last.
+        let mut left = wait;
         let mut buffer = [0; MAX_REPLY_LENGTH];
         loop {
-            let length = match socket.receive(&mut buffer, deadline) {
-                Ok(length) => length,
+            let socket = self.socket.as_mut().ok_or(NoReply::EndAttempt(None))?;
+            match socket.receive(&mut buffer, left) {
+                Ok(length) => {
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    if let Some(answer) = self.take_reply(datagram, sent, command)? {
+                        return Ok(answer);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && !self.quit.is_set() => {
-                    continue;
                 }
                 Err(error) if is_timeout(&error) => return Err(NoReply::EndAttempt(None)),
                 Err(error) => return Err(NoReply::EndAttempt(Some(error))),
-            };
-            let datagram = buffer.get(..length).unwrap_or_default();
-            if let Some(answer) = self.take_reply(datagram, sent, request.command())? {
-                return Ok(answer);
             }
+            left = deadline.saturating_duration_since(Instant::now());
         }
     }
 
@@ -318,10 +350,4 @@ fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
-}
-
-fn random_sequence() -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(u32::from_be_bytes(bytes))
 }

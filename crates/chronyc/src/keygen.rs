@@ -6,6 +6,7 @@ use crate::diagnosis::nearest;
 use crate::document::to_json;
 use crate::numbers::unsigned_prefix;
 use crate::options::Format;
+use crate::random;
 
 /// Hash functions of new keys. The daemon also reads keys of TIGER and WHIRLPOOL, but nobody should
 /// make new ones, and the reference's usual builds refuse to.
@@ -81,7 +82,7 @@ pub(crate) fn keygen(client: &mut Client, arguments: &str) -> Result<(), Failed>
         return Err(Failed);
     };
     let mut key = vec![0; length];
-    if let Err(error) = getrandom::fill(&mut key) {
+    if let Err(error) = random::fill(&mut key) {
         client.error(&format!("Could not get random bytes : {error}"));
         return Err(Failed);
     }

@@ -30,6 +30,7 @@ mod options;
 mod output;
 mod privileges;
 mod quantities;
+mod random;
 mod reports;
 mod resolver;
 mod signals;

@@ -18,6 +18,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::geteuid;
 
+use crate::random;
+
 /// Longest path of a socket, without the terminating NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 /// Mode of both directories: others may pass, not list.
@@ -130,14 +132,14 @@ fn random_name() -> Result<String, OpenError> {
     const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut name = String::new();
     while name.len() < RANDOM_NAME_LENGTH {
-        let mut random = [0];
-        getrandom::fill(&mut random)
-            .map_err(|error| OpenError::Message(format!("Could not get random bytes : {error}")))?;
+        let word = random::word().map_err(|error| OpenError::Message(error.to_string()))?;
         // Values beyond the letters are drawn again, so that all letters are equally likely.
-        if let Some(&letter) = LETTERS.get(usize::from(random[0] & 63)) {
-            name.push(char::from(letter));
-        }
+        let letters = word
+            .iter()
+            .filter_map(|byte| LETTERS.get(usize::from(byte & 63)));
+        name.extend(letters.map(|&letter| char::from(letter)));
     }
+    name.truncate(RANDOM_NAME_LENGTH);
     Ok(name)
 }
 
