@@ -17,7 +17,7 @@ use super::counters::{CounterSet, Counters};
 use super::rate_limit::{Decision, RateLimit};
 use super::response::{Answer, Kind, MIN_POLL_UNLIMITED, Times};
 use super::snapshot::ServerSnapshot;
-use super::timestamps::{Held, SavedTransmit};
+use super::timestamps::{Held, SavedTransmit, TimestampMap};
 use crate::event::{PacketTime, TimestampSource};
 use crate::random::RandomSource;
 
@@ -124,6 +124,12 @@ pub enum Outcome {
     },
 }
 
+impl From<Ignored> for Outcome {
+    fn from(reason: Ignored) -> Self {
+        Self::Ignored(reason)
+    }
+}
+
 /// How a request has proved to be authentic, and how the answer will.
 enum Proof<'a> {
     None,
@@ -131,6 +137,16 @@ enum Proof<'a> {
     Signing { key_id: u32 },
     Nts(AuthenticRequest<'a>),
     NtsNak,
+}
+
+/// A request that is to be answered.
+struct Accepted<'a> {
+    packet: Packet<'a>,
+    mode: Mode,
+    kind: Kind,
+    proof: Proof<'a>,
+    /// For field 010A.
+    net_correction: NtpInterval,
 }
 
 /// Answers requests; one for each thread.
@@ -163,57 +179,61 @@ impl Responder {
         clock: impl FnOnce() -> RawTime,
         buffer: &mut ResponseBuffer,
     ) -> Outcome {
-        self.try_respond(request, snapshot, clock, buffer)
-            .unwrap_or_else(Outcome::Ignored)
+        match self.accept(request, snapshot) {
+            Ok(accepted) => self
+                .answer(request, &accepted, snapshot, clock, buffer)
+                .unwrap_or(Outcome::Ignored(Ignored::TooLong)),
+            Err(outcome) => outcome,
+        }
     }
 
-    fn try_respond(
+    /// Steps 1 to 9: whether to answer, and how.
+    fn accept<'a>(
         &mut self,
-        request: &Request<'_>,
-        snapshot: &ServerSnapshot,
-        clock: impl FnOnce() -> RawTime,
-        buffer: &mut ResponseBuffer,
-    ) -> Result<Outcome, Ignored> {
+        request: &Request<'a>,
+        snapshot: &'a ServerSnapshot,
+    ) -> Result<Accepted<'a>, Outcome> {
         let (message, ptp_correction_s) = ntp_message(request, snapshot)?;
         if !request.from_association && is_of_source(message, request, snapshot) {
-            return Ok(Outcome::ForAssociation);
+            return Err(Outcome::ForAssociation);
         }
         let packet = Packet::parse(message).map_err(|_| Ignored::Malformed)?;
         if !snapshot.access.is_allowed(request.remote.ip()) {
-            return Err(Ignored::Denied);
+            return Err(Ignored::Denied.into());
         }
         let mode = answer_mode(&packet.header, request.remote.port()).ok_or(Ignored::Mode)?;
         let decision = self.count_request(request, snapshot)?;
         let proof = prove(&packet, snapshot)?;
         let kind = match (&proof, decision) {
             (Proof::NtsNak, Decision::Pass) => Kind::NtsNak,
-            (Proof::NtsNak, _) => return Err(Ignored::RateLimited),
+            (Proof::NtsNak, _) => return Err(Ignored::RateLimited.into()),
             (_, Decision::KissOfDeath) => Kind::KissRate,
             _ => Kind::Normal,
         };
-        let receive = snapshot.time.cook(request.received.raw);
-        let answer = Answer {
-            request: &packet,
-            snapshot,
+        Ok(Accepted {
+            packet,
             mode,
             kind,
-            min_poll_log2: self.min_poll_log2(),
-            smoothing_s: (mode == Mode::Server)
-                .then(|| snapshot.smoothing_offset_s(receive))
-                .flatten(),
-        };
-        let net_correction = net_correction(request, ptp_correction_s);
-        let area = if request.on_ptp {
-            &mut buffer[PREFIX_LENGTH..]
-        } else {
-            &mut buffer[..]
-        };
+            proof,
+            net_correction: net_correction(request, ptp_correction_s),
+        })
+    }
+
+    /// Step 10.
+    fn answer(
+        &mut self,
+        request: &Request<'_>,
+        accepted: &Accepted<'_>,
+        snapshot: &ServerSnapshot,
+        clock: impl FnOnce() -> RawTime,
+        buffer: &mut ResponseBuffer,
+    ) -> Result<Outcome, MessageTooLong> {
+        let prefix = if request.on_ptp { PREFIX_LENGTH } else { 0 };
         // The answer is never longer than the request.
-        let area = area.get_mut(..message.len()).ok_or(Ignored::TooLong)?;
-        let built = self
-            .build(&answer, &proof, request, net_correction, clock, area)
-            .map_err(|MessageTooLong| Ignored::TooLong)?;
-        if let Proof::Signing { key_id } = proof {
+        let end = prefix + accepted.packet.bytes().len();
+        let area = buffer.get_mut(prefix..end).ok_or(MessageTooLong)?;
+        let built = self.build(request, accepted, snapshot, clock, area)?;
+        if let Proof::Signing { key_id } = accepted.proof {
             return Ok(Outcome::Sign { key_id });
         }
         let length = if request.on_ptp {
@@ -227,7 +247,7 @@ impl Responder {
         })
     }
 
-    /// Steps 7 and its consequences: counters, client log, rate limit.
+    /// Step 7: counters, client log, rate limit.
     fn count_request(
         &mut self,
         request: &Request<'_>,
@@ -256,60 +276,54 @@ impl Responder {
             .map_or(MIN_POLL_UNLIMITED, RateLimit::interval_log2)
     }
 
-    /// Steps 10: timestamps, header, fields, authentication.
+    /// Timestamps, header, fields, authentication.
     fn build(
         &mut self,
-        answer: &Answer<'_>,
-        proof: &Proof<'_>,
         request: &Request<'_>,
-        net_correction: NtpInterval,
+        accepted: &Accepted<'_>,
+        snapshot: &ServerSnapshot,
         clock: impl FnOnce() -> RawTime,
         area: &mut [u8],
     ) -> Result<Built, MessageTooLong> {
-        let snapshot = answer.snapshot;
-        let candidate = answer.kind == Kind::Normal && is_candidate(&answer.request.header);
-        let map = self
-            .shared
-            .client_log
-            .as_ref()
-            .filter(|_| candidate)
-            .map(ClientLog::timestamps);
-        let held = map.and_then(|map| map.take(answer.request.header.origin));
-        let previous = match held {
-            Some(Held::Known(saved)) => Some(saved),
-            Some(Held::UnknownTime) | None => None,
+        let asked = &accepted.packet.header;
+        let receive = snapshot.time.cook(request.received.raw);
+        let answer = Answer {
+            request: &accepted.packet,
+            snapshot,
+            mode: accepted.mode,
+            kind: accepted.kind,
+            min_poll_log2: self.min_poll_log2(),
+            smoothing_s: (accepted.mode == Mode::Server)
+                .then(|| snapshot.smoothing_offset_s(receive))
+                .flatten(),
         };
-        if held.is_some() {
-            self.counters.count_interleaved();
-        }
-        if answer.kind == Kind::Normal && matches!(proof, Proof::Symmetric(_) | Proof::Nts(_)) {
-            self.counters.count_authenticated();
-        }
-        self.counters.count_timestamps(
-            request.received.source,
-            previous.map_or(TimestampSource::Daemon, |saved| saved.source),
-        );
+        let log = self.shared.client_log.as_ref();
+        let map = log
+            .filter(|_| accepted.kind == Kind::Normal && is_candidate(asked))
+            .map(ClientLog::timestamps);
+        let previous = previous_transmit(map, accepted, request, &self.counters);
+        let random = &mut *self.random;
 
         let smoothing_s = answer.smoothing_s.unwrap_or(0.0);
-        let receive = snapshot.time.cook(request.received.raw);
         let mut header = answer.header(receive);
-        let now = NtpTimestamp::from_unix_ns(snapshot.time.cook(clock()).plus(smoothing_s).as_ns());
+        let now = snapshot.time.cook(clock()).plus(smoothing_s);
+        let now = NtpTimestamp::from_unix_ns(now.as_ns());
         let times = Times {
             receive: receive.plus(smoothing_s),
-            transmit: previous.map_or(now, |saved| left_at(answer.request.header.origin, saved)),
+            transmit: previous.map_or(now, |saved| left_at(asked.origin, saved)),
             interleaved: previous.is_some(),
         };
-        answer.set_timestamps(&mut header, &times, &mut *self.random);
+        answer.set_timestamps(&mut header, &times, random);
         let mut writer = MessageWriter::new(area);
         writer.header(&header)?;
         answer.append_fields(
             &mut writer,
             &header,
             &times,
-            net_correction,
-            &mut *self.random,
+            accepted.net_correction,
+            random,
         )?;
-        let length = authenticate(answer, proof, writer.length(), area, &mut *self.random)?;
+        let length = authenticate(accepted, snapshot, writer.length(), area, random)?;
         if let Some(map) = map {
             let transmit = SavedTransmit {
                 after_receive_s: now.since(header.receive).to_seconds(),
@@ -376,30 +390,56 @@ impl Responder {
     }
 }
 
+/// When the previous answer of the exchange left, if the request asks for it; and counters of
+/// an answer being built.
+fn previous_transmit(
+    map: Option<&TimestampMap>,
+    accepted: &Accepted<'_>,
+    request: &Request<'_>,
+    counters: &Counters,
+) -> Option<SavedTransmit> {
+    let held = map.and_then(|map| map.take(accepted.packet.header.origin));
+    if held.is_some() {
+        counters.count_interleaved();
+    }
+    let previous = match held {
+        Some(Held::Known(saved)) => Some(saved),
+        Some(Held::UnknownTime) | None => None,
+    };
+    let authentic = matches!(accepted.proof, Proof::Symmetric(_) | Proof::Nts(_));
+    if accepted.kind == Kind::Normal && authentic {
+        counters.count_authenticated();
+    }
+    counters.count_timestamps(
+        request.received.source,
+        previous.map_or(TimestampSource::Daemon, |saved| saved.source),
+    );
+    previous
+}
+
 /// Completes the `used` bytes in `area`; returns the whole length.
 fn authenticate(
-    answer: &Answer<'_>,
-    proof: &Proof<'_>,
+    accepted: &Accepted<'_>,
+    snapshot: &ServerSnapshot,
     used: usize,
     area: &mut [u8],
     random: &mut dyn RandomSource,
 ) -> Result<usize, MessageTooLong> {
-    let request = answer.request;
-    match proof {
+    let packet = &accepted.packet;
+    match &accepted.proof {
         Proof::None | Proof::Signing { .. } => Ok(used),
         Proof::Symmetric(key) => {
             let mut writer = MessageWriter::with_written(area, used);
-            writer.sign(key, request.header.version)?;
+            writer.sign(key, packet.header.version)?;
             Ok(writer.length())
         }
         Proof::Nts(nts) => {
-            let keys = answer.snapshot.nts.as_ref().ok_or(MessageTooLong)?;
-            nts.seal_response(keys, area, used, &mut |bytes: &mut [u8]| {
-                random.fill(bytes);
-            })
-            .ok_or(MessageTooLong)
+            let keys = snapshot.nts.as_ref().ok_or(MessageTooLong)?;
+            let mut fill = |bytes: &mut [u8]| random.fill(bytes);
+            nts.seal_response(keys, area, used, &mut fill)
+                .ok_or(MessageTooLong)
         }
-        Proof::NtsNak => append_unique_identifiers(request, area, used).ok_or(MessageTooLong),
+        Proof::NtsNak => append_unique_identifiers(packet, area, used).ok_or(MessageTooLong),
     }
 }
 
