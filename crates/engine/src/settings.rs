@@ -226,7 +226,6 @@ pub fn reference_settings(config: &Config) -> ReferenceSettings {
                 config::LeapSecondMode::Slew => LeapMode::Slew,
                 config::LeapSecondMode::Ignore => LeapMode::Ignore,
             },
-            ..LeapSettings::default()
         },
     }
 }

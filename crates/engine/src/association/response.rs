@@ -437,7 +437,11 @@ impl Association {
 
     fn accumulate(&mut self, sample: &Sample, cx: &mut Context<'_>, outcome: &mut Outcome) {
         outcome.accumulated = true;
-        let times = [cx.now_cooked, sample.time, sample.time.plus(sample.offset_s)];
+        let times = [
+            cx.now_cooked,
+            sample.time,
+            sample.time.plus(sample.offset_s),
+        ];
         if leap::is_close(cx.local.leap_second_s, cx.now.raw, &times) {
             cx.journal.info("Dropping sample around leap second");
             return;

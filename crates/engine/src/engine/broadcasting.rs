@@ -60,7 +60,10 @@ impl Engine {
 
     /// When the next broadcast is due.
     pub(super) fn next_broadcast(&self) -> Option<MonotonicTime> {
-        self.broadcasts.iter().filter_map(|broadcast| broadcast.next).min()
+        self.broadcasts
+            .iter()
+            .filter_map(|broadcast| broadcast.next)
+            .min()
     }
 
     /// Sends one broadcast that is due; false if there is none.
@@ -69,12 +72,16 @@ impl Engine {
         let Some(index) = self.broadcasts.iter().position(is_due) else {
             return false;
         };
-        self.schedule.fired(TransmissionClass::Broadcast, index as u64, now.monotonic);
+        self.schedule
+            .fired(TransmissionClass::Broadcast, index as u64, now.monotonic);
         self.publish(now);
-        let Broadcast { interval_s, destination, .. } = self.broadcasts[index];
+        let Broadcast {
+            interval_s,
+            destination,
+            ..
+        } = self.broadcasts[index];
         let mut snapshots = self.server_snapshots();
-        let header =
-            broadcast_header(snapshots.get(), interval_s, now.raw, self.random.as_mut());
+        let header = broadcast_header(snapshots.get(), interval_s, now.raw, self.random.as_mut());
         self.actions.push_back(Action::Send(Box::new(Outgoing {
             socket: Socket::Server,
             remote: destination,

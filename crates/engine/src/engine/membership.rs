@@ -22,7 +22,10 @@ impl Engine {
         origin: Origin,
     ) -> Result<Vec<SourceId>, AddError> {
         let key = line.options.key;
-        let long_digest = self.keys.get(key).is_some_and(|key| key.kind().default_version() < 4);
+        let long_digest = self
+            .keys
+            .get(key)
+            .is_some_and(|key| key.kind().default_version() < 4);
         let spec = self.settings.source_defaults.source_spec(line, long_digest);
         if line.options.nts && spec.nts.is_none() {
             self.journal.warning("NTS not supported with peers");
@@ -41,8 +44,11 @@ impl Engine {
         let added = self.registry.add(&spec, origin, &mut authenticate)?;
         self.announce_added(&added, origin);
         self.selector.refresh_options(&self.registry.views());
-        let has_address =
-            added.iter().any(|id| self.registry.get(*id).is_some_and(|s| s.address().is_some()));
+        let has_address = added.iter().any(|id| {
+            self.registry
+                .get(*id)
+                .is_some_and(|s| s.address().is_some())
+        });
         if !has_address {
             self.names.want_round();
         } else if self.sources_started {
@@ -55,7 +61,9 @@ impl Engine {
     }
 
     fn announce_added(&mut self, added: &[SourceId], origin: Origin) {
-        let Some(source) = added.first().and_then(|id| self.registry.get(*id)) else { return };
+        let Some(source) = added.first().and_then(|id| self.registry.get(*id)) else {
+            return;
+        };
         let text = match source.pool {
             Some(_) => format!("Added pool {}", source.spec.name),
             None => format!("Added source {}", source.display_name()),
@@ -73,12 +81,17 @@ impl Engine {
     /// Removes a source; the selection follows.
     pub fn remove_source(&mut self, now: Now, id: SourceId) -> bool {
         self.with_association(id, now, |association, cx| association.stop(cx));
-        let Some((source, pool)) = self.registry.remove(id) else { return false };
+        let Some((source, pool)) = self.registry.remove(id) else {
+            return false;
+        };
         self.names.forget(id);
         self.selector.remove(id.0);
         // A member of a pool that goes with others is not worth a message of its own
         // unless somebody asked for it.
-        self.announce(format!("Removed source {}", source.display_name()), source.origin);
+        self.announce(
+            format!("Removed source {}", source.display_name()),
+            source.origin,
+        );
         if let Some(pool) = pool {
             self.announce(format!("Removed pool {pool}"), source.origin);
         }
@@ -103,14 +116,19 @@ impl Engine {
             }
         }
         for line in listed {
-            if self.directory_sources.iter().any(|(known, _)| known == line) {
+            if self
+                .directory_sources
+                .iter()
+                .any(|(known, _)| known == line)
+            {
                 continue;
             }
             match self.add_source(now, line, Origin::SourceDirectory) {
                 Ok(ids) => self.directory_sources.push((line.clone(), ids)),
                 Err(error) => {
                     let name = &line.name;
-                    self.journal.error(format!("Could not add source {name} : {error}"));
+                    self.journal
+                        .error(format!("Could not add source {name} : {error}"));
                 }
             }
         }
@@ -136,7 +154,11 @@ impl Engine {
             routes.iter().partition(|(id, _)| Some(*id) == selected);
         for (id, routed) in first.into_iter().chain(last) {
             self.with_association(id, now, |association, cx| {
-                if routed { association.set_online(cx) } else { association.set_offline(cx) }
+                if routed {
+                    association.set_online(cx)
+                } else {
+                    association.set_offline(cx)
+                }
             });
         }
         self.drive_names(now);

@@ -199,8 +199,10 @@ impl Engine {
 
     /// When [`Engine::handle_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Option<MonotonicTime> {
-        let associations =
-            self.registry.iter().filter_map(|source| source.association.next_timeout());
+        let associations = self
+            .registry
+            .iter()
+            .filter_map(|source| source.association.next_timeout());
         associations
             .chain(self.names.next_timeout())
             .chain(self.steering.next_timeout())
@@ -214,7 +216,11 @@ impl Engine {
     /// calls as long as [`Engine::poll_timeout`] is not later than now, so that a packet
     /// is stamped with the time it leaves at and not with that of the wake-up.
     pub fn handle_timeout(&mut self, now: Now) {
-        if self.steering.next_timeout().is_some_and(|at| at <= now.monotonic) {
+        if self
+            .steering
+            .next_timeout()
+            .is_some_and(|at| at <= now.monotonic)
+        {
             self.steering.handle_timeout(now, &mut self.journal);
             self.propagate(now);
             return;

@@ -42,9 +42,13 @@ impl Engine {
 
     /// Acts on the end of a special mode, if it has ended.
     pub(super) fn end_special_mode(&mut self, now: Now) {
-        let Some(success) = self.steering.take_mode_end() else { return };
+        let Some(success) = self.steering.take_mode_end() else {
+            return;
+        };
         if !self.initial_correction {
-            self.actions.push_back(Action::Exit { status: u8::from(!success) });
+            self.actions.push_back(Action::Exit {
+                status: u8::from(!success),
+            });
             return;
         }
         let initial: Vec<SourceId> = self

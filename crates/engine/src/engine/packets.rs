@@ -37,10 +37,14 @@ impl Engine {
             return Served::if_listening(datagram.socket);
         }
         let raw = plausible(datagram.received.raw, now);
-        let source = if raw == now.raw { TimestampSource::Daemon } else { datagram.received.source };
+        let source = if raw == now.raw {
+            TimestampSource::Daemon
+        } else {
+            datagram.received.source
+        };
         let (time, error_s) = self.steering.cook(raw);
-        let timestamp = LocalTimestamp::new(time, error_s, source)
-            .with_receive_duration(0.0, ptp_correction_s);
+        let timestamp =
+            LocalTimestamp::new(time, error_s, source).with_receive_duration(0.0, ptp_correction_s);
         let arrival = Arrival {
             socket: self.socket_kind(id, datagram.socket),
             local_address: datagram.local,
@@ -78,7 +82,9 @@ impl Engine {
             Socket::Ptp => report.payload.get(PREFIX_LENGTH..).unwrap_or_default(),
             _ => report.payload,
         };
-        let Some(sent) = report.sent else { return Served::No };
+        let Some(sent) = report.sent else {
+            return Served::No;
+        };
         if sent.raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S {
             return Served::No;
         }
@@ -115,7 +121,10 @@ impl Engine {
 
     /// Which of the source's kinds of socket it is.
     fn socket_kind(&self, id: SourceId, socket: Socket) -> SocketKind {
-        let is_client = self.registry.get(id).is_some_and(|source| !source.is_peer());
+        let is_client = self
+            .registry
+            .get(id)
+            .is_some_and(|source| !source.is_peer());
         match socket {
             Socket::Server if self.settings.client_uses_server_socket && is_client => {
                 SocketKind::Client
@@ -136,7 +145,9 @@ impl Engine {
         let local = self.local_state(now);
         let (now_cooked, _) = self.steering.cook(now.raw);
         let selected = self.selector.selected() == Some(id.0);
-        let Some(source) = self.registry.get_mut(id) else { return Disposition::Done };
+        let Some(source) = self.registry.get_mut(id) else {
+            return Disposition::Done;
+        };
         let mut context = Context {
             now,
             now_cooked,
@@ -156,7 +167,8 @@ impl Engine {
 
     fn apply(&mut self, id: SourceId, now: Now, outcome: Outcome) {
         if outcome.close_socket {
-            self.actions.push_back(Action::CloseClientSocket { source: id });
+            self.actions
+                .push_back(Action::CloseClientSocket { source: id });
         }
         self.transmit(id, &outcome);
         let Some(source) = self.registry.get_mut(id) else {
@@ -176,8 +188,10 @@ impl Engine {
         if outcome.confirmed {
             self.confirm(id, now);
         }
-        let unreachable =
-            self.registry.get(id).is_some_and(|s| !s.association.reachability().is_reachable());
+        let unreachable = self
+            .registry
+            .get(id)
+            .is_some_and(|s| !s.association.reachability().is_reachable());
         if outcome.accumulated {
             self.select(now, Some(id));
         } else if outcome.reachability_updated && unreachable {
@@ -208,14 +222,17 @@ impl Engine {
     }
 
     fn transmit(&mut self, id: SourceId, outcome: &Outcome) {
-        let Some(transmission) = &outcome.transmission else { return };
+        let Some(transmission) = &outcome.transmission else {
+            return;
+        };
         let remote = transmission.destination;
         let socket = match transmission.socket {
             SocketKind::Server => Socket::Server,
             SocketKind::Ptp => Socket::Ptp,
             SocketKind::Client if self.settings.shared_client_socket => Socket::Shared,
             SocketKind::Client => {
-                self.actions.push_back(Action::OpenClientSocket { source: id, remote });
+                self.actions
+                    .push_back(Action::OpenClientSocket { source: id, remote });
                 Socket::Client(id)
             }
         };
@@ -241,14 +258,18 @@ impl Engine {
         let prefix = PtpPrefix::new(message.len() as u16, self.settings.ptp_domain, sequence);
         if let Some((head, tail)) = bytes.split_first_chunk_mut::<PREFIX_LENGTH>() {
             prefix.emit(head);
-            tail.iter_mut().zip(message).for_each(|(to, from)| *to = *from);
+            tail.iter_mut()
+                .zip(message)
+                .for_each(|(to, from)| *to = *from);
         }
         Payload::new(&bytes[..bytes.len().min(PREFIX_LENGTH + message.len())])
     }
 
     /// A good response came from the present address.
     fn confirm(&mut self, id: SourceId, now: Now) {
-        let Some(source) = self.registry.get_mut(id) else { return };
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
         let pool = source.pool;
         if std::mem::take(&mut source.tentative)
             && let Some(pool) = pool
@@ -261,15 +282,24 @@ impl Engine {
     }
 
     pub(super) fn request_replacement(&mut self, now: Now, id: SourceId) {
-        let Some(source) = self.registry.get(id).filter(|source| source.is_replaceable()) else {
+        let Some(source) = self
+            .registry
+            .get(id)
+            .filter(|source| source.is_replaceable())
+        else {
             return;
         };
         let question = source.question(Purpose::Replacement(id));
-        self.names.request_replacement(now.monotonic, question, self.random.as_mut());
+        self.names
+            .request_replacement(now.monotonic, question, self.random.as_mut());
     }
 }
 
 /// A timestamp too far from the event cannot be right; the event's time is used then.
 fn plausible(raw: RawTime, now: Now) -> RawTime {
-    if raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S { now.raw } else { raw }
+    if raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S {
+        now.raw
+    } else {
+        raw
+    }
 }

@@ -11,7 +11,9 @@ use crate::names::{Purpose, QueryId, ResolvedAddress};
 impl Engine {
     /// A name was looked up, with what was found (nothing if it failed).
     pub fn handle_resolved(&mut self, now: Now, query: QueryId, found: &[ResolvedAddress]) {
-        let Some(question) = self.names.answered(query) else { return };
+        let Some(question) = self.names.answered(query) else {
+            return;
+        };
         match question.purpose {
             Purpose::Source(id) => {
                 if let Some(address) = self.registry.first_address(id, found) {
@@ -36,7 +38,11 @@ impl Engine {
         }
         if let Some((query, question)) = self.names.poll_query() {
             let (name, family) = (question.name, question.family.or(self.settings.family));
-            self.actions.push_back(Action::Resolve { query, name, family });
+            self.actions.push_back(Action::Resolve {
+                query,
+                name,
+                family,
+            });
         }
         let left = self.registry.has_unresolved();
         if self.names.round_ended(now.monotonic, left) && !self.sources_started {
@@ -79,7 +85,9 @@ impl Engine {
             .filter(|source| source.named && source.placeholder.is_none())
             .filter_map(|source| Some((source.resolved_at?, source.id)))
             .min();
-        let Some((resolved_at, id)) = oldest else { return };
+        let Some((resolved_at, id)) = oldest else {
+            return;
+        };
         if now.monotonic.since(resolved_at) >= interval_s
             && self.names.refresh_due(now.monotonic, interval_s)
         {
@@ -105,15 +113,23 @@ impl Engine {
 
     fn refresh(&mut self, id: SourceId) {
         if let Some(source) = self.registry.get(id) {
-            self.names.request_refresh(source.question(Purpose::Refresh(id)));
+            self.names
+                .request_refresh(source.question(Purpose::Refresh(id)));
         }
     }
 
     /// Gives a source an address; everything learnt from the former one is dropped.
     fn set_address(&mut self, now: Now, id: SourceId, address: std::net::IpAddr) {
-        let Some(source) = self.registry.get_mut(id) else { return };
-        let port = source.remote().map_or(source.spec.port, |remote| remote.port());
-        let former = source.placeholder.is_none().then(|| source.address_text().to_owned());
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
+        let port = source
+            .remote()
+            .map_or(source.spec.port, |remote| remote.port());
+        let former = source
+            .placeholder
+            .is_none()
+            .then(|| source.address_text().to_owned());
         source.placeholder = None;
         source.tentative = true;
         source.resolved_at = Some(now.monotonic);
@@ -122,16 +138,20 @@ impl Engine {
         let was_selected = self.selector.selected() == Some(id.0);
         self.selector.reset_source(id.0);
         let remote = SocketAddr::new(address, port);
-        self.with_association(id, now, |association, cx| association.change_address(remote, cx));
+        self.with_association(id, now, |association, cx| {
+            association.change_address(remote, cx)
+        });
         if let Some(source) = self.registry.get_mut(id) {
             source.update_names();
             let (new, name) = (source.address_text(), &source.spec.name);
             match former {
                 Some(former) => {
-                    self.journal.info(format!("Source {former} replaced with {new} ({name})"));
+                    self.journal
+                        .info(format!("Source {former} replaced with {new} ({name})"));
                 }
                 None => {
-                    self.journal.debug(|| format!("Source {name} resolved to {new}"));
+                    self.journal
+                        .debug(|| format!("Source {name} resolved to {new}"));
                 }
             }
         }

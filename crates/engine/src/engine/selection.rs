@@ -31,8 +31,11 @@ impl Engine {
     }
 
     fn update_reference(&mut self, now: Now, update: &ReferenceUpdate) {
-        let Some(source) = self.registry.get(SourceId(update.key)) else { return };
-        self.steering.update(now, update, source.address_text(), &mut self.journal);
+        let Some(source) = self.registry.get(SourceId(update.key)) else {
+            return;
+        };
+        self.steering
+            .update(now, update, source.address_text(), &mut self.journal);
         self.propagate(now);
         self.end_special_mode(now);
     }

@@ -40,12 +40,18 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn new(config: &Config, precision_s: f64, random: &mut dyn RandomSource) -> Self {
         let server = &config.server;
-        let limits =
-            Limits::new(&server.rate_limit, &config.nts.rate_limit, &config.command.rate_limit);
+        let limits = Limits::new(
+            &server.rate_limit,
+            &config.nts.rate_limit,
+            &config.command.rate_limit,
+        );
         let log = (!server.no_client_log)
             .then(|| ClientLog::new(server.client_log_limit_bytes, limits, random));
         let broadcasts_to = |family| {
-            server.broadcasts.iter().any(|broadcast| Family::of(&broadcast.address) == family)
+            server
+                .broadcasts
+                .iter()
+                .any(|broadcast| Family::of(&broadcast.address) == family)
         };
         Self {
             access: Arc::default(),
@@ -104,7 +110,9 @@ impl Engine {
         let has_peer = |family| {
             self.registry.iter().any(|source| {
                 source.is_peer()
-                    && source.address().is_some_and(|address| Family::of(&address) == family)
+                    && source
+                        .address()
+                        .is_some_and(|address| Family::of(&address) == family)
             })
         };
         let families = [Family::V4, Family::V6];
@@ -127,7 +135,10 @@ impl Engine {
             self.serving.next_publication = None;
             return;
         }
-        let due = self.serving.next_publication.is_none_or(|at| at <= now.monotonic);
+        let due = self
+            .serving
+            .next_publication
+            .is_none_or(|at| at <= now.monotonic);
         if !self.serving.stale && !due {
             return;
         }
@@ -137,8 +148,11 @@ impl Engine {
         let (at, _) = self.steering.cook(now.raw);
         let correction_s = self.steering.clock().correction(now.raw);
         let scale = self.steering.monotonic_scale();
-        let mut sources: Vec<SocketAddr> =
-            self.registry.iter().filter_map(|source| source.remote()).collect();
+        let mut sources: Vec<SocketAddr> = self
+            .registry
+            .iter()
+            .filter_map(|source| source.remote())
+            .collect();
         sources.sort_unstable();
         let previous = self.serving.published.reader().get().clone();
         self.serving.published.publish(ServerSnapshot {
@@ -157,7 +171,10 @@ impl Engine {
                 root_dispersion_rate: self.steering.root_dispersion_rate(now),
                 at,
             },
-            monotonic: ServedMonotonic { epoch: scale.epoch, correction_s: scale.correction_s },
+            monotonic: ServedMonotonic {
+                epoch: scale.epoch,
+                correction_s: scale.correction_s,
+            },
             adjustments: self.serving.adjustments,
             access: Arc::clone(&self.serving.access),
             keys: Arc::clone(&self.keys),

@@ -9,11 +9,17 @@ use crate::names::{Family, Purpose, Question, ResolvedAddress};
 impl Source {
     /// The question that resolves the source's name for a purpose.
     pub fn question(&self, purpose: Purpose) -> Question {
-        Question { name: self.spec.name.clone(), family: self.spec.family, purpose }
+        Question {
+            name: self.spec.name.clone(),
+            family: self.spec.family,
+            purpose,
+        }
     }
 
     fn accepts(&self, address: &IpAddr) -> bool {
-        self.spec.family.is_none_or(|family| family == Family::of(address))
+        self.spec
+            .family
+            .is_none_or(|family| family == Family::of(address))
     }
 }
 
@@ -60,7 +66,9 @@ impl Registry {
         let mut next = waiting.next();
         for candidate in found {
             let Some(source) = next else { break };
-            let fresh = given.iter().all(|(_, address)| *address != candidate.address);
+            let fresh = given
+                .iter()
+                .all(|(_, address)| *address != candidate.address);
             if fresh && let Some(address) = self.usable(source, std::iter::once(candidate)) {
                 given.push((source.id, address));
                 next = waiting.next();

@@ -12,7 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use discipline::samples::SourceView;
 
 pub use source::{
-    NtsOptions, Origin, Source, SourceAuthenticator, SourceSpec, SpecKind, UNKNOWN_STATUS, placeholder_text,
+    NtsOptions, Origin, Source, SourceAuthenticator, SourceSpec, SpecKind, UNKNOWN_STATUS,
+    placeholder_text,
 };
 
 use crate::ids::{PoolId, SourceId};
@@ -141,7 +142,9 @@ impl Registry {
         authenticate: &mut dyn FnMut(&SourceSpec) -> SourceAuthenticator,
     ) -> Result<Vec<SourceId>, AddError> {
         if let Ok(address) = spec.name.parse::<IpAddr>() {
-            return self.add_address(spec, address, origin, authenticate).map(|id| vec![id]);
+            return self
+                .add_address(spec, address, origin, authenticate)
+                .map(|id| vec![id]);
         }
         if spec.name.bytes().any(|byte| !byte.is_ascii_graphic()) {
             return Err(AddError::InvalidName);
@@ -150,7 +153,10 @@ impl Registry {
             SpecKind::Server | SpecKind::Peer => (None, 1),
             SpecKind::Pool => {
                 let wanted = spec.max_sources.clamp(1, POOL_SOURCES_MAX);
-                (Some(self.new_pool(spec, wanted)), (2 * wanted).min(POOL_SOURCES_MAX))
+                (
+                    Some(self.new_pool(spec, wanted)),
+                    (2 * wanted).min(POOL_SOURCES_MAX),
+                )
             }
         };
         let mut added = Vec::new();
@@ -173,13 +179,21 @@ impl Registry {
         origin: Origin,
         authenticate: &mut dyn FnMut(&SourceSpec) -> SourceAuthenticator,
     ) -> Result<SourceId, AddError> {
-        if spec.family.is_some_and(|family| family != crate::names::Family::of(&address)) {
+        if spec
+            .family
+            .is_some_and(|family| family != crate::names::Family::of(&address))
+        {
             return Err(AddError::InvalidFamily);
         }
         if self.by_address(address).is_some() {
             return Err(AddError::AlreadyInUse);
         }
-        self.push(spec, Ok(SocketAddr::new(address, spec.port)), origin, authenticate)
+        self.push(
+            spec,
+            Ok(SocketAddr::new(address, spec.port)),
+            origin,
+            authenticate,
+        )
     }
 
     fn push(
@@ -194,14 +208,24 @@ impl Registry {
         }
         self.next_source = self.next_source.wrapping_add(1);
         let id = SourceId(self.next_source);
-        self.sources.push(Source::new(id, spec.clone(), origin, remote, authenticate(spec)));
+        self.sources.push(Source::new(
+            id,
+            spec.clone(),
+            origin,
+            remote,
+            authenticate(spec),
+        ));
         Ok(id)
     }
 
     fn new_pool(&mut self, spec: &SourceSpec, max_sources: u32) -> PoolId {
         self.next_pool = self.next_pool.wrapping_add(1);
         let id = PoolId(self.next_pool);
-        self.pools.push(Pool { id, name: spec.name.clone(), max_sources });
+        self.pools.push(Pool {
+            id,
+            name: spec.name.clone(),
+            max_sources,
+        });
         id
     }
 
@@ -210,8 +234,14 @@ impl Registry {
     pub fn remove(&mut self, id: SourceId) -> Option<(Source, Option<String>)> {
         let index = self.sources.iter().position(|source| source.id == id)?;
         let source = self.sources.remove(index);
-        let Some(pool_id) = source.pool else { return Some((source, None)) };
-        let left = self.sources.iter().filter(|other| other.pool == Some(pool_id)).count();
+        let Some(pool_id) = source.pool else {
+            return Some((source, None));
+        };
+        let left = self
+            .sources
+            .iter()
+            .filter(|other| other.pool == Some(pool_id))
+            .count();
         if left == 0 {
             let position = self.pools.iter().position(|pool| pool.id == pool_id);
             let name = position.map(|position| self.pools.remove(position).name);
@@ -226,13 +256,20 @@ impl Registry {
     /// The members of a pool that are superfluous once it has its number of confirmed
     /// sources: all that are still tentative.
     pub fn superfluous(&self, pool: PoolId) -> Vec<SourceId> {
-        let members = || self.sources.iter().filter(|source| source.pool == Some(pool));
+        let members = || {
+            self.sources
+                .iter()
+                .filter(|source| source.pool == Some(pool))
+        };
         let confirmed = members().filter(|source| !source.tentative).count();
         let wanted = self.pool(pool).map_or(0, |pool| pool.max_sources as usize);
         if confirmed < wanted {
             return Vec::new();
         }
-        members().filter(|source| source.tentative).map(|source| source.id).collect()
+        members()
+            .filter(|source| source.tentative)
+            .map(|source| source.id)
+            .collect()
     }
 }
 

@@ -9,8 +9,8 @@ use discipline::time::MonotonicTime;
 use ntp_wire::LeapIndicator;
 
 use crate::association::{
-    Association, AssociationConfig, AssociationMode, Authenticator, NoAuthentication,
-    SourceStatus, SymmetricKey,
+    Association, AssociationConfig, AssociationMode, Authenticator, NoAuthentication, SourceStatus,
+    SymmetricKey,
 };
 use crate::ids::{PoolId, SourceId};
 use crate::names::Family;
@@ -187,12 +187,16 @@ impl Source {
 
     /// The address, if it is known.
     pub fn address(&self) -> Option<IpAddr> {
-        self.placeholder.is_none().then(|| self.association.remote().ip())
+        self.placeholder
+            .is_none()
+            .then(|| self.association.remote().ip())
     }
 
     /// The address and port, if known.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.placeholder.is_none().then(|| self.association.remote())
+        self.placeholder
+            .is_none()
+            .then(|| self.association.remote())
     }
 
     /// Address (or placeholder) as text.

@@ -24,7 +24,10 @@ fn add(registry: &mut Registry, spec: &SourceSpec) -> Result<Vec<SourceId>, AddE
 }
 
 fn found(addresses: &[&str]) -> Vec<ResolvedAddress> {
-    let parse = |text: &&str| ResolvedAddress { address: text.parse().unwrap(), connectable: true };
+    let parse = |text: &&str| ResolvedAddress {
+        address: text.parse().unwrap(),
+        connectable: true,
+    };
     addresses.iter().map(parse).collect()
 }
 
@@ -41,7 +44,10 @@ fn addresses_are_unique_and_names_are_checked() {
         add(&mut registry, &spec(SpecKind::Server, "a b")),
         Err(AddError::InvalidName)
     );
-    let v6 = SourceSpec { family: Some(Family::V6), ..spec(SpecKind::Server, "192.0.2.9") };
+    let v6 = SourceSpec {
+        family: Some(Family::V6),
+        ..spec(SpecKind::Server, "192.0.2.9")
+    };
     assert_eq!(add(&mut registry, &v6), Err(AddError::InvalidFamily));
 }
 
@@ -54,7 +60,10 @@ fn a_pool_gets_placeholders_and_addresses() {
     let pool = registry.get(members[0]).unwrap().pool.unwrap();
     assert_eq!(registry.unresolved().len(), 1);
     assert_eq!(registry.unresolved()[0].purpose, Purpose::Pool(pool));
-    assert_eq!(registry.get(members[0]).unwrap().display_name(), "ID#0000000001 (pool.test)");
+    assert_eq!(
+        registry.get(members[0]).unwrap().display_name(),
+        "ID#0000000001 (pool.test)"
+    );
     let mut addresses = found(&["192.0.2.1", "192.0.2.2", "192.0.2.2", "2001:db8::1"]);
     addresses[3].connectable = false;
     let given = registry.pool_addresses(pool, &addresses);
@@ -82,9 +91,18 @@ fn replacements_spread_and_never_reuse() {
     let mut registry = Registry::default();
     let id = add(&mut registry, &spec(SpecKind::Server, "ntp.test")).unwrap()[0];
     let addresses = found(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-    assert_eq!(registry.first_address(id, &addresses), Some(addresses[0].address));
-    assert_eq!(registry.replacement(id, &addresses, 2), Some(addresses[2].address));
+    assert_eq!(
+        registry.first_address(id, &addresses),
+        Some(addresses[0].address)
+    );
+    assert_eq!(
+        registry.replacement(id, &addresses, 2),
+        Some(addresses[2].address)
+    );
     add(&mut registry, &spec(SpecKind::Server, "192.0.2.3")).unwrap();
-    assert_eq!(registry.replacement(id, &addresses, 2), Some(addresses[0].address));
+    assert_eq!(
+        registry.replacement(id, &addresses, 2),
+        Some(addresses[0].address)
+    );
     assert_eq!(registry.replacement(id, &[], 0), None);
 }

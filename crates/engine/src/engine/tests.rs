@@ -1,0 +1,255 @@
+use std::net::IpAddr;
+
+use chrony_conf::sources::{SourceKind, parse_line};
+use discipline::journal::Entry;
+use discipline::reference::NoClockControl;
+use discipline::time::RawTime;
+
+use super::*;
+use crate::action::Action;
+use crate::names::{QueryId, ResolvedAddress};
+use crate::random::SeededRandom;
+use crate::registry::Origin;
+
+/// An engine with a clock that stands still unless it is moved.
+struct Bench {
+    engine: Engine,
+    now: Now,
+}
+
+impl Bench {
+    fn new(directives: &str, mode: Mode) -> Self {
+        let options = chrony_conf::options::Options {
+            directives: directives.lines().map(Into::into).collect(),
+            ..Default::default()
+        };
+        let reader = chrony_conf::SystemReader::new(|_: &str, _| None::<IpAddr>);
+        let config = chrony_conf::load(&options, &reader).into_result().unwrap();
+        let now = Now {
+            raw: RawTime::from_parts(1_700_000_000, 0),
+            monotonic: MonotonicTime::from_parts(1000, 0),
+        };
+        let setup = Setup {
+            clock: ClockSetup {
+                driver: Box::new(NoClockControl::default()),
+                precision_s: 1e-7,
+                window_start_s: 0,
+                drift: None,
+                leap: None,
+                random: Box::new(SeededRandom::new(1)),
+            },
+            random: Box::new(SeededRandom::new(2)),
+            mode,
+            keys: Arc::default(),
+            estimator: EstimatorKind::Regression,
+        };
+        let engine = Engine::new(&config, setup, Journal::new(), now).unwrap();
+        Self { engine, now }
+    }
+
+    fn add(&mut self, kind: SourceKind, line: &str, origin: Origin) -> Vec<SourceId> {
+        let line = parse_line(kind, line).unwrap();
+        self.engine.add_source(self.now, &line, origin).unwrap()
+    }
+
+    fn wait(&mut self, seconds: f64) {
+        self.now.raw = self.now.raw.plus(seconds);
+        self.now.monotonic = self.now.monotonic.plus(seconds);
+        self.engine.handle_wakeup(self.now);
+        while self
+            .engine
+            .poll_timeout()
+            .is_some_and(|at| at <= self.now.monotonic)
+        {
+            self.engine.handle_timeout(self.now);
+        }
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.engine.poll_action()).collect()
+    }
+
+    fn query(&mut self) -> Option<(QueryId, String)> {
+        self.actions().into_iter().find_map(|action| match action {
+            Action::Resolve { query, name, .. } => Some((query, name)),
+            _ => None,
+        })
+    }
+
+    fn resolve(&mut self, query: QueryId, addresses: &[&str]) {
+        let found: Vec<_> = addresses
+            .iter()
+            .map(|text| ResolvedAddress {
+                address: text.parse().unwrap(),
+                connectable: true,
+            })
+            .collect();
+        self.engine.handle_resolved(self.now, query, &found);
+    }
+
+    fn messages(&mut self) -> Vec<String> {
+        let entries = self.engine.journal().drain();
+        entries
+            .filter_map(|entry| match entry {
+                Entry::Message { text, .. } => Some(text),
+                Entry::Line { .. } => None,
+            })
+            .collect()
+    }
+
+    fn addresses(&self) -> Vec<&str> {
+        self.engine
+            .sources()
+            .iter()
+            .map(|source| source.address_text())
+            .collect()
+    }
+}
+
+#[test]
+fn names_are_resolved_before_polling_begins() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    bench.add(SourceKind::Server, "192.0.2.9", Origin::Configuration);
+    bench.add(SourceKind::Server, "ntp.test", Origin::Configuration);
+    bench.add(
+        SourceKind::Pool,
+        "pool.test maxsources 2",
+        Origin::Configuration,
+    );
+    bench.engine.all_sources_added(bench.now);
+    let (query, name) = bench.query().unwrap();
+    assert_eq!(name, "ntp.test");
+    bench.wait(1.0);
+    assert!(bench.actions().is_empty());
+    bench.resolve(query, &["192.0.2.9", "192.0.2.1"]);
+    let (query, name) = bench.query().unwrap();
+    assert_eq!(name, "pool.test");
+    bench.resolve(query, &["192.0.2.2", "192.0.2.3"]);
+    assert_eq!(
+        bench.addresses()[..4],
+        ["192.0.2.9", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    );
+    assert_eq!(bench.addresses()[4], "ID#0000000004");
+    bench.wait(0.3);
+    let sent = bench
+        .actions()
+        .iter()
+        .filter(|a| matches!(a, Action::Send(_)))
+        .count();
+    assert!(sent >= 1);
+    // The next round is for the rest of the pool.
+    bench.wait(28.0);
+    assert_eq!(bench.query().unwrap().1, "pool.test");
+}
+
+#[test]
+fn commands_say_what_they_did_and_the_configuration_does_not() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    bench.add(SourceKind::Server, "192.0.2.9", Origin::Configuration);
+    assert!(bench.messages().is_empty());
+    let id = bench.add(SourceKind::Server, "192.0.2.1", Origin::Command)[0];
+    let pool = bench.add(SourceKind::Pool, "pool.test maxsources 1", Origin::Command);
+    bench.engine.remove_source(bench.now, id);
+    assert!(!bench.engine.remove_source(bench.now, id));
+    for id in pool {
+        bench.engine.remove_source(bench.now, id);
+    }
+    assert_eq!(
+        bench.messages(),
+        [
+            "Added source 192.0.2.1",
+            "Added pool pool.test",
+            "Removed source 192.0.2.1",
+            "Removed source ID#0000000001 (pool.test)",
+            "Removed source ID#0000000002 (pool.test)",
+            "Removed pool pool.test",
+        ]
+    );
+}
+
+#[test]
+fn reloading_keeps_what_stays_and_changes_the_rest() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    let line = |text: &str| parse_line(SourceKind::Server, text).unwrap();
+    let (one, two) = (line("192.0.2.1 iburst"), line("192.0.2.2"));
+    bench.engine.reload_sources(bench.now, &[one.clone(), two]);
+    let kept = bench.engine.sources().by_index(0).unwrap().id;
+    bench.messages();
+    bench
+        .engine
+        .reload_sources(bench.now, &[one, line("192.0.2.2 minpoll 4")]);
+    assert_eq!(
+        bench.messages(),
+        ["Removed source 192.0.2.2", "Added source 192.0.2.2"]
+    );
+    assert!(bench.engine.sources().get(kept).is_some());
+    bench
+        .engine
+        .reload_sources(bench.now, &[line("192.0.2.1"), line("192.0.2.1 key 1")]);
+    let messages = bench.messages();
+    assert_eq!(
+        messages.last().unwrap(),
+        "Could not add source 192.0.2.1 : Already in use"
+    );
+}
+
+#[test]
+fn measuring_once_without_sources_gives_up_at_once() {
+    let mut bench = Bench::new("port 0", Mode::PrintOnce);
+    bench.engine.all_sources_added(bench.now);
+    assert_eq!(bench.messages(), ["No suitable source for synchronisation"]);
+    assert!(matches!(bench.actions()[..], [Action::Exit { status: 1 }]));
+}
+
+#[test]
+fn sockets_follow_access_and_peers() {
+    let mut bench = Bench::new("port 123", Mode::Normal);
+    let wanted = |bench: &mut Bench| {
+        bench.actions().into_iter().find_map(|action| match action {
+            Action::ServerSockets { ipv4, ipv6 } => Some((ipv4, ipv6)),
+            _ => None,
+        })
+    };
+    let rule = |line: &str, allow| chrony_conf::access::AccessRule {
+        allow,
+        all: false,
+        subnet: chrony_conf::access::Subnet::host(line.parse().unwrap()),
+    };
+    bench
+        .engine
+        .change_access(&rule("192.0.2.1", true), true)
+        .unwrap();
+    assert_eq!(wanted(&mut bench), Some((true, false)));
+    bench.add(SourceKind::Peer, "2001:db8::1", Origin::Command);
+    assert_eq!(wanted(&mut bench), Some((true, true)));
+    bench
+        .engine
+        .change_access(&rule("192.0.2.1", false), true)
+        .unwrap();
+    assert_eq!(wanted(&mut bench), Some((false, true)));
+    assert_eq!(bench.messages()[0], "Allowed NTP access from 192.0.2.1");
+}
+
+#[test]
+fn broadcasts_are_sent_once_an_interval() {
+    let mut bench = Bench::new("broadcast 10 192.0.2.255 10123", Mode::Normal);
+    bench.engine.set_server_open(true);
+    bench.engine.all_sources_added(bench.now);
+    bench.actions();
+    let mut sent = 0;
+    for _ in 0..110 {
+        bench.wait(1.0);
+        for action in bench.actions() {
+            if let Action::Send(outgoing) = action {
+                assert_eq!(outgoing.remote.to_string(), "192.0.2.255:10123");
+                assert_eq!(
+                    outgoing.payload.as_slice()[0],
+                    0xe5,
+                    "mode 5, unsynchronised"
+                );
+                sent += 1;
+            }
+        }
+    }
+    assert_eq!(sent, 10);
+}
