@@ -73,6 +73,7 @@ impl SessionKeys {
     }
 
     /// The expanded key of a direction.
+    #[inline]
     pub fn expand(&self, direction: Direction) -> AeadKey {
         let key: &[u8; MAX_KEY_LENGTH] = match direction {
             Direction::ClientToServer => &self.c2s,

@@ -79,6 +79,7 @@ fn padded(bytes: &[u8]) -> u128 {
 }
 
 impl SivKey {
+    #[inline]
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         let (mac_key, counter_key) = key.split_at(BLOCK);
         let mac = Aes128Enc::new(mac_key.into());
