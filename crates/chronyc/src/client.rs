@@ -85,10 +85,14 @@ impl Client {
         self.document.error(message);
     }
 
-    /// Tells a person more than the reference does.
-    pub(crate) fn hint(&self, text: &str) {
-        if self.explain && !text.is_empty() {
-            complain!("{text}");
+    /// Tells a person, or the reader of a JSON document, more than the reference does.
+    pub(crate) fn hint(&mut self, text: &str) {
+        for line in text.lines() {
+            self.document.hint(line.trim_start());
+            if self.explain {
+                self.out.write_pending();
+                complain!("{line}");
+            }
         }
     }
 
@@ -154,11 +158,7 @@ impl Client {
 
     fn refused(&mut self, status: Status) {
         self.status_line(status.text());
-        let hint = diagnosis::of_status(status);
-        if self.explain && !hint.is_empty() {
-            self.out.write_pending();
-            self.hint(hint);
-        }
+        self.hint(diagnosis::of_status(status));
     }
 
     /// The reply, if it is of the kind that answers the request.
@@ -177,14 +177,12 @@ impl Client {
     }
 
     fn exchange(&mut self, request: &Request) -> Result<Answer, Failed> {
-        self.connection.exchange(request).ok_or_else(|| {
-            self.status_line(NO_REPLY);
-            if self.explain {
-                self.out.write_pending();
-                complain!("{}", diagnosis::of_trials(&self.connection.trials));
-            }
-            Failed
-        })
+        if let Some(answer) = self.connection.exchange(request) {
+            return Ok(answer);
+        }
+        self.status_line(NO_REPLY);
+        self.hint(&diagnosis::of_trials(&self.connection.trials));
+        Err(Failed)
     }
 
     /// The configured name of a source; `?` if it cannot be shown.

@@ -14,6 +14,7 @@ struct StatusLine {
 pub(crate) struct Document {
     statuses: Vec<StatusLine>,
     errors: Vec<String>,
+    hints: Vec<String>,
     lines: Vec<String>,
     /// Name and JSON text of reports with a single record.
     records: Vec<(&'static str, String)>,
@@ -34,6 +35,11 @@ impl Document {
     /// Adds a message about the command itself.
     pub(crate) fn error(&mut self, message: &str) {
         self.errors.push(message.to_owned());
+    }
+
+    /// Adds an explanation or suggestion.
+    pub(crate) fn hint(&mut self, text: &str) {
+        self.hints.push(text.to_owned());
     }
 
     /// Adds a line of free text.
@@ -66,11 +72,14 @@ impl Document {
             format!("\"success\":{success}"),
             format!("\"status\":{}", to_json(&done.statuses)),
         ];
-        if !done.errors.is_empty() {
-            members.push(format!("\"errors\":{}", to_json(&done.errors)));
-        }
-        if !done.lines.is_empty() {
-            members.push(format!("\"output\":{}", to_json(&done.lines)));
+        for (name, texts) in [
+            ("errors", &done.errors),
+            ("hints", &done.hints),
+            ("output", &done.lines),
+        ] {
+            if !texts.is_empty() {
+                members.push(format!("\"{name}\":{}", to_json(texts)));
+            }
         }
         members.extend(
             done.records

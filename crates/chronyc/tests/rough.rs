@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control_wire::{Reply, RequestHeader, SourceData, Status};
+use control_wire::{Address, Reply, RequestHeader, SourceData, SourceName, SourceStats, Status};
 use nix::pty::{Winsize, openpty};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chronyc");
@@ -270,6 +270,49 @@ fn a_terminal_of_20_columns() {
     // The last command failed.
     assert_eq!(status, Some(1), "{seen:?}");
     daemon.assert_clean();
+}
+
+/// Names of sources are asked of the daemon when they are needed.
+#[test]
+fn sources_are_completed() {
+    let daemon = Daemon::start(|request| {
+        let header = RequestHeader::parse(request).expect("request");
+        let reply = match header.command {
+            14 => Reply::NSources(control_wire::NSources { n_sources: 1 }),
+            34 => Reply::SourceStats(SourceStats {
+                ip_addr: Address::Ipv4([192, 0, 2, 1].into()),
+                ..SourceStats::default()
+            }),
+            _ => Reply::NtpSourceName(SourceName::new(b"ntp.example")),
+        };
+        vec![reply.answer(&header, Status::Success).to_vec()]
+    });
+    let mut session = Session::start(&daemon, 80, "xterm");
+    session.wait_for("chronyc> ");
+    session.keys("sourcename ntp\t");
+    session.wait_for(".example");
+    session.keys("\u{15}sourcename 19\t");
+    session.wait_for("2.0.2.1");
+    session.keys("\r");
+    session.wait_for("ntp.example\r\n");
+    session.wait_for("chronyc> ");
+    session.keys("\u{3}");
+    assert_eq!(session.end().1, Some(0));
+    daemon.assert_clean();
+}
+
+/// In JSON the explanations are part of the document.
+#[test]
+fn json_explains() {
+    let daemon = Daemon::start(many_sources(1));
+    let output = shell("$CHRONYC -j -h $SOCKET trackign", &daemon);
+    assert_eq!(
+        text(&output.stdout),
+        "{\"command\":\"trackign\",\"success\":false,\"status\":[],\
+         \"errors\":[\"Unrecognized command\"],\
+         \"hints\":[\"did you mean \\\"tracking\\\"?\"]}\n"
+    );
+    assert_eq!(text(&output.stderr), "Unrecognized command\n");
 }
 
 #[test]
