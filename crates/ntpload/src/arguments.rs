@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use lexopt::prelude::*;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Usage: ntpload [OPTION]... SERVER:PORT
+
+Sends NTP requests to SERVER:PORT as fast as it answers and prints what came back.
+
+Options:
+  --mode MODE       plain (default), interleaved or keyed
+  --key ID:TYPE:HEX key for the mode keyed, for example 1:SHA1:00112233445566778899
+  --sources A/N     N source addresses from the IPv4 address A on (default: the kernel's choice)
+  --seconds S       how long (default 5)
+  --window W        requests outstanding (default 64)
+  --garbage P       percentage of malformed requests (default 0)
+  --pid PID         process of the server, to tell the CPU time of one request
+  --help            this text
+";
+
+/// How requests look.
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// Version 4, nothing else.
+    Plain,
+    /// Interleaved (RFC 9769).
+    Interleaved,
+    /// With a MAC.
+    Keyed(Box<ntp_wire::Key>),
+}
+
+/// A range of source addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources {
+    /// The first one.
+    pub(crate) first: Ipv4Addr,
+    /// How many.
+    pub(crate) count: u32,
+}
+
+/// Everything on the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Arguments {
+    pub(crate) server: SocketAddr,
+    pub(crate) mode: Mode,
+    pub(crate) sources: Option<Sources>,
+    pub(crate) seconds: f64,
+    pub(crate) window: usize,
+    pub(crate) garbage_percent: u32,
+    pub(crate) pid: Option<u32>,
+}
+
+/// Reads the command line; `None` for `--help`.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Option<Arguments>, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let (mut server, mut key, mut mode) = (None, None, "plain".to_owned());
+    let (mut sources, mut seconds, mut window) = (None, 5.0, 64);
+    let (mut garbage_percent, mut pid) = (0, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("mode") => mode = parser.value()?.string()?,
+            Long("key") => key = Some(parser.value()?.parse_with(parse_key)?),
+            Long("sources") => sources = Some(parser.value()?.parse_with(parse_sources)?),
+            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("window") => window = parser.value()?.parse()?,
+            Long("garbage") => garbage_percent = parser.value()?.parse()?,
+            Long("pid") => pid = Some(parser.value()?.parse()?),
+            Long("help") => return Ok(None),
+            Value(value) if server.is_none() => server = Some(value.parse()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let mode = match (mode.as_str(), key) {
+        ("plain", _) => Mode::Plain,
+        ("interleaved", _) => Mode::Interleaved,
+        ("keyed", Some(key)) => Mode::Keyed(Box::new(key)),
+        ("keyed", None) => return Err("the mode keyed needs --key".into()),
+        (other, _) => return Err(format!("unknown mode {other}").into()),
+    };
+    let server = server.ok_or("no server given")?;
+    let window: usize = window;
+    Ok(Some(Arguments {
+        server,
+        mode,
+        sources,
+        seconds,
+        window: window.max(1),
+        garbage_percent,
+        pid,
+    }))
+}
+
+fn parse_key(text: &str) -> Result<ntp_wire::Key, String> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(id), Some(kind), Some(hex)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("expected ID:TYPE:HEX".into());
+    };
+    let id = id.parse().map_err(|_| "the key ID is not a number")?;
+    let kind = ntp_wire::KeyKind::from_name(kind).ok_or("unknown key type")?;
+    let secret: Option<Vec<u8>> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect();
+    let secret = secret.ok_or("the key is not hexadecimal")?;
+    ntp_wire::Key::new(id, kind, &secret).map_err(|_| "the key has the wrong length".into())
+}
+
+fn parse_sources(text: &str) -> Result<Sources, String> {
+    let (first, count) = text.split_once('/').ok_or("expected ADDRESS/COUNT")?;
+    let first = first.parse().map_err(|_| "not an IPv4 address")?;
+    let count: u32 = count.parse().map_err(|_| "not a number")?;
+    Ok(Sources {
+        first,
+        count: count.max(1),
+    })
+}
+
+impl Sources {
+    /// The address with a number.
+    pub(crate) fn address(&self, number: u32) -> IpAddr {
+        let bits = u32::from(self.first).wrapping_add(number % self.count);
+        IpAddr::V4(Ipv4Addr::from(bits))
+    }
+}
