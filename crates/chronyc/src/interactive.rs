@@ -1,6 +1,7 @@
 //! The interactive session: line editing, history and completion (chronyc chapter, section 4.3).
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use control_wire::{Index, Reply, Request, SingleAddress};
@@ -142,15 +143,19 @@ fn banner() -> String {
     )
 }
 
-/// While the editor waits for a key it does not notice signals, so a thread ends the program. The
-/// terminal is put back as it was.
+/// Whether the editor waits for a key.
+static AT_PROMPT: AtomicBool = AtomicBool::new(false);
+
+/// While the editor waits for a key it does not notice signals, so a thread ends the program then.
+/// The terminal is put back as it was.
 fn end_on_signals() {
     let terminal = nix::sys::termios::tcgetattr(std::io::stdin()).ok();
     let Ok(mut signals) = Signals::new([SIGTERM, SIGQUIT, SIGHUP]) else {
         return;
     };
     thread::spawn(move || {
-        if signals.forever().next().is_some() {
+        let at_prompt = signals.forever().any(|_| AT_PROMPT.load(Ordering::SeqCst));
+        if at_prompt {
             if let Some(terminal) = terminal {
                 let now = nix::sys::termios::SetArg::TCSANOW;
                 let _ = nix::sys::termios::tcsetattr(std::io::stdin(), now, &terminal);
@@ -179,7 +184,10 @@ pub(crate) fn run(mut client: Client, end_dot: bool) -> bool {
     editor.set_helper(Some(SessionHelper { client: &client }));
     let mut success = true;
     loop {
-        match editor.readline(PROMPT) {
+        AT_PROMPT.store(true, Ordering::SeqCst);
+        let read = editor.readline(PROMPT);
+        AT_PROMPT.store(false, Ordering::SeqCst);
+        match read {
             Ok(line) => {
                 let mut client = client.borrow_mut();
                 success = commands::run_line(&mut client, cut(&line), end_dot);

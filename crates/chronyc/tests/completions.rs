@@ -1,4 +1,5 @@
-//! The completion files name every command that `help` explains, and bash takes its file.
+//! The completion files and the manual page name every command that `help` explains, and bash takes
+//! its file.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -28,16 +29,20 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn every_command_is_completed() {
-    for shell in ["bash", "zsh", "fish"] {
-        let file = folder().join(format!("chronyc.{shell}"));
-        let text = std::fs::read_to_string(file).expect("completion file");
+fn every_command_is_named() {
+    for file in [
+        "chronyc.bash",
+        "chronyc.zsh",
+        "chronyc.fish",
+        "../docs/man/chronyc.1.md",
+    ] {
+        let text = std::fs::read_to_string(folder().join(file)).expect("file");
         let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let words: Vec<&str> = text.split(|letter| !is_word(letter)).collect();
         for command in commands() {
             assert!(
                 words.contains(&command.as_str()),
-                "{command} is not in chronyc.{shell}"
+                "{command} is not in {file}"
             );
         }
     }

@@ -79,6 +79,8 @@ pub(crate) fn must(program: &str, arguments: &[&str]) {
 /// Gives the namespace the network, the folders, the names of the recordings and `more_names`.
 pub(crate) fn prepare(folder: &Path, more_names: &str) {
     must("ip", &["link", "set", "lo", "up"]);
+    // Address of the daemon in simulated samples.
+    must("ip", &["address", "add", "192.168.123.4/32", "dev", "lo"]);
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).expect("file written");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::exchange::{Exchange, folder, from_hex};
+use super::simulated;
 
 /// One recorded session.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,7 @@ fn load(name: String) -> Sample {
         &packets
     });
     sample.name = name;
+    sample.take_simulation();
     sample
 }
 
@@ -98,6 +100,15 @@ impl Sample {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Makes the packets of a simulated sample.
+    fn take_simulation(&mut self) {
+        let csv = std::fs::read_to_string(folder().join("805-sim-csv-names.out")).expect("805");
+        if let Some(exchanges) = simulated::exchanges(self.number(), &self.output, &csv) {
+            self.servers = BTreeSet::from([simulated::SERVER.to_owned()]);
+            self.exchanges = exchanges;
         }
     }
 
