@@ -40,7 +40,7 @@ pub(crate) fn replay(sample: &Sample, folder: &Path) -> Outcome {
         .iter()
         .any(|server| server.contains("/run/t/ro/"));
     if read_only {
-        must("mount", &["-o", "remount,ro", "/run/t/ro"]);
+        must("mount", &["-o", "remount,bind,ro", "/run/t/ro"]);
     }
     let result = if sample.command.starts_with("# on a terminal") {
         terminal::run(&sample.command, &program_folder(), folder)
@@ -48,7 +48,7 @@ pub(crate) fn replay(sample: &Sample, folder: &Path) -> Outcome {
         run(&sample.command, folder)
     };
     if read_only {
-        must("mount", &["-o", "remount,rw", "/run/t/ro"]);
+        must("mount", &["-o", "remount,bind,rw", "/run/t/ro"]);
     }
     let script = servers.stop();
     let mut found = differences(
