@@ -46,6 +46,8 @@ pub enum Change {
     Unknown,
     /// Every stored sample is this much less certain, seconds.
     Dispersion(f64),
+    /// What was announced, for those who tell its kinds apart: manual input and smoothing.
+    Announced(Announcement),
 }
 
 /// The clock and the reference.
@@ -117,6 +119,11 @@ impl Steering {
     pub fn cook(&self, raw: RawTime) -> (CookedTime, f64) {
         let conversion = self.clock.cook(raw);
         (conversion.time, conversion.error_s)
+    }
+
+    /// The reference.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
     }
 
     /// The local clock.
@@ -338,6 +345,7 @@ impl Steering {
     /// `now` has the clocks' readings as they are after a step.
     fn collect(&mut self, now: Now) {
         for announcement in self.reference.take_announcements(&mut self.clock) {
+            self.changes.push_back(Change::Announced(announcement));
             match announcement {
                 Announcement::Change { change, kind } => self.follow(now, change, kind),
                 Announcement::ExtraDispersion(dispersion_s) => {

@@ -31,8 +31,11 @@ impl Association {
     /// Command `online`. Before [`start`](Self::start) it only decides what that does.
     pub fn set_online(&mut self, cx: &mut Context<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        self.config.connectivity = Connectivity::Online;
+        let former = std::mem::replace(&mut self.config.connectivity, Connectivity::Online);
         match self.mode {
+            OperatingMode::Offline if !self.started && former == Connectivity::Offline => {
+                cx.journal.info(format!("Source {} online", self.name));
+            }
             OperatingMode::Offline if self.started => {
                 cx.journal.info(format!("Source {} online", self.name));
                 self.go_online(cx, &mut outcome);
@@ -49,7 +52,10 @@ impl Association {
     /// Command `offline`.
     pub fn set_offline(&mut self, cx: &mut Context<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        self.config.connectivity = Connectivity::Offline;
+        let former = std::mem::replace(&mut self.config.connectivity, Connectivity::Offline);
+        if !self.started && former == Connectivity::Online {
+            cx.journal.info(format!("Source {} offline", self.name));
+        }
         self.change_to_offline(cx, &mut outcome);
         outcome
     }
@@ -217,14 +223,19 @@ impl Association {
         self.announce(journal, "offset", format_args!("{value_s:.6}"));
     }
 
-    /// Command `polltarget`, samples.
-    pub fn set_poll_target(&mut self, target: u32, journal: &mut Journal) {
-        self.poll.set_target(target);
-        self.announce(journal, "polltarget", self.poll.target());
+    /// Command `polltarget`, samples; at least 1 is used, what was asked for is told.
+    pub fn set_poll_target(&mut self, target: i32, journal: &mut Journal) {
+        self.poll.set_target(u32::try_from(target).unwrap_or(0));
+        self.announce(journal, "polltarget", target);
     }
 
     fn announce(&self, journal: &mut Journal, what: &str, value: impl std::fmt::Display) {
         journal.info(format!("Source {} new {what} {value}", self.name));
+    }
+
+    /// The name in messages, while there is no address.
+    pub fn set_name(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
     /// The options in use.

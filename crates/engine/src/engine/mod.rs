@@ -6,9 +6,10 @@
 //!
 //! Rooms: [`packets`](self) (packets of the sources and what follows from them),
 //! `resolving` (names), `membership` (sources come and go), `selection` (from samples to
-//! the clock), `one_shot` (`-q`, `-Q`, `initstepslew`).
+//! the clock), `commands` (the control protocol), `one_shot` (`-q`, `-Q`, `initstepslew`).
 
 mod broadcasting;
+mod commands;
 mod membership;
 mod one_shot;
 mod packets;
@@ -29,6 +30,7 @@ use discipline::samples::{EstimatorKind, Selector};
 use discipline::time::MonotonicTime;
 use ntp_wire::KeyRing;
 
+pub use commands::CommandPeer;
 pub use discipline::reference::Mode;
 
 use crate::action::Action;
@@ -41,6 +43,7 @@ use crate::registry::Registry;
 use crate::settings::{SourceDefaults, selection_settings};
 use crate::steering::{ClockSetup, Steering};
 use broadcasting::Broadcast;
+use commands::Commands;
 use serving::Serving;
 
 /// Whether a packet is to be given to the server.
@@ -108,6 +111,7 @@ pub struct Engine {
     leaving: bool,
     server_open: bool,
     serving: Serving,
+    commands: Commands,
     broadcasts: Vec<Broadcast>,
     /// When normal operation begins after `initstepslew`.
     normal_mode_at: Option<MonotonicTime>,
@@ -133,6 +137,8 @@ impl Engine {
         let mut random = setup.random;
         let serving = Serving::new(config, precision_s, random.as_mut());
         let steering = Steering::new(config, setup.clock, setup.mode, now, &mut journal)?;
+        let clients = serving.client_log_reader();
+        let commands = Commands::new(config, clients, steering.clock().cooked(now.raw));
         let mut engine = Self {
             settings: EngineSettings {
                 source_defaults: SourceDefaults::new(config, precision_s, setup.estimator),
@@ -164,6 +170,7 @@ impl Engine {
             leaving: false,
             server_open: false,
             serving,
+            commands,
             broadcasts: Broadcast::all(config),
             normal_mode_at: None,
             initial_correction: matches!(setup.mode, Mode::InitStepSlew { .. }),

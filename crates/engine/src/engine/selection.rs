@@ -53,6 +53,7 @@ impl Engine {
         self.serving.stale = true;
         while let Some(change) = self.steering.poll_change() {
             match change {
+                Change::Announced(announcement) => self.follow_announcement(&announcement),
                 Change::Known(change) => {
                     self.serving.adjustments.count = self.serving.adjustments.count.wrapping_add(1);
                     self.serving.adjustments.latest_offset_s = change.offset_s;

@@ -14,7 +14,7 @@ use crate::event::Now;
 use crate::names::Family;
 use crate::random::RandomSource;
 use crate::server::access::{BadSubnet, Protected, change_message};
-use crate::server::client_log::{ClientLog, Limits};
+use crate::server::client_log::{ClientLog, Limits, LogReader};
 use crate::server::snapshot::{ServedMonotonic, ServedReference, ServerSnapshot, TimeModel};
 use crate::server::timestamps::ClockAdjustments;
 use crate::server::{AccessTable, Published, Reader, ServerShared};
@@ -67,6 +67,11 @@ impl Serving {
             stale: true,
             next_publication: None,
         }
+    }
+
+    /// The main thread's access to the records of clients.
+    pub(super) fn client_log_reader(&self) -> Option<LogReader> {
+        self.shared.client_log().map(ClientLog::reader)
     }
 }
 
@@ -176,6 +181,7 @@ impl Engine {
                 correction_s: scale.correction_s,
             },
             adjustments: self.serving.adjustments,
+            smoothing: self.served_smoothing(now),
             access: Arc::clone(&self.serving.access),
             keys: Arc::clone(&self.keys),
             sources: sources.into(),

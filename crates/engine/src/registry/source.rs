@@ -220,6 +220,7 @@ impl Source {
             Some(number) => placeholder_text(number),
             None => self.association.remote().ip().to_string(),
         };
+        self.association.set_name(&self.log_name);
         self.display_name = if self.log_name == self.spec.name {
             self.log_name.clone()
         } else {

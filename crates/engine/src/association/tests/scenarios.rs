@@ -167,7 +167,7 @@ fn settings_are_announced() {
         "maxdelaydevratio 5.500000",
         "minstratum 15",
         "offset -0.001000",
-        "polltarget 1",
+        "polltarget 0",
     ]
     .map(|text| format!("Source 192.0.2.1 new {text}"));
     assert_eq!(messages(&mut bench), expected);

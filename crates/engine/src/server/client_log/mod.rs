@@ -180,6 +180,21 @@ impl ClientLog {
         })
     }
 
+    /// Counts a request that is answered whatever the limit: of the own host.
+    pub fn count(
+        &self,
+        reader: &mut LogReader,
+        service: Service,
+        address: IpAddr,
+        time: CookedTime,
+    ) {
+        let now = Ticks::at(time, self.phase_ns);
+        let limit = self.limits.of(service);
+        self.with_record(reader, address, now, |record| {
+            record.count(service, now, limit);
+        });
+    }
+
     /// Finds or makes the record of an address.
     fn with_record<T>(
         &self,

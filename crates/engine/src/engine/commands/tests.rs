@@ -1,0 +1,1 @@
+//! The command handler against recorded exchanges and against any bytes.
