@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(entries.len(), 3);
         assert_eq!(
             entries[1],
-            Entry::Line { file: LogFile::Tracking, text: "row".into() }
+            Entry::Line {
+                file: LogFile::Tracking,
+                text: "row".into()
+            }
         );
         assert!(journal.is_empty());
     }
