@@ -159,10 +159,8 @@ impl NtpSockets {
             bind: Some(bind_address(self.wanted.server_addresses, family, port)),
             device: self.wanted.server_device.as_deref(),
             broadcast: true,
-            packet_info: true,
-            dscp: self.wanted.dscp,
             timestamps: Some(TransmitTimestamps::PerMessage),
-            ..UdpOptions::new(family)
+            ..self.ntp_options(family)
         };
         self.open(support, &options, report)
     }
@@ -176,13 +174,27 @@ impl NtpSockets {
     ) -> Option<UdpSocket> {
         let options = UdpOptions {
             bind: Some(bind_address(self.wanted.client_addresses, family, port)),
-            device: self.wanted.client_device.as_deref(),
-            packet_info: true,
-            dscp: self.wanted.dscp,
-            timestamps: Some(TransmitTimestamps::Always),
-            ..UdpOptions::new(family)
+            ..self.client_options(family)
         };
         self.open(support, &options, report)
+    }
+
+    /// What all NTP sockets have in common.
+    fn ntp_options(&self, family: IpFamily) -> UdpOptions<'_> {
+        UdpOptions {
+            packet_info: true,
+            dscp: self.wanted.dscp,
+            ..UdpOptions::new(family)
+        }
+    }
+
+    /// What all client sockets have in common.
+    fn client_options(&self, family: IpFamily) -> UdpOptions<'_> {
+        UdpOptions {
+            device: self.wanted.client_device.as_deref(),
+            timestamps: Some(TransmitTimestamps::Always),
+            ..self.ntp_options(family)
+        }
     }
 
     fn open(
@@ -251,12 +263,8 @@ impl NtpSockets {
         };
         let options = UdpOptions {
             bind: bound.map(|address| SocketAddr::new(address, 0)),
-            device: self.wanted.client_device.as_deref(),
             connect: Some(to),
-            packet_info: true,
-            dscp: self.wanted.dscp,
-            timestamps: Some(TransmitTimestamps::Always),
-            ..UdpOptions::new(family)
+            ..self.client_options(family)
         };
         // A socket that cannot be opened shows when the request cannot be sent.
         if let Ok(opened) = support.open_udp(&options) {

@@ -64,6 +64,9 @@ pub struct KernelLeapUpdate {
     pub status_text: Option<&'static str>,
 }
 
+/// Warning when another program steers the clock too (system chapter, section 5.4).
+pub const INTERFERENCE: &str = "System clock interference detected (another NTP client?)";
+
 /// A clock that can be steered.
 ///
 /// Sign: a positive frequency means that the uncompensated clock runs fast, so that it is
@@ -97,6 +100,12 @@ pub trait ClockDriver: Send {
     /// seconds, 0 … 16; 16 s of maximum error come with `synchronised` false. Whether the
     /// kernel's unsynchronised flag may be cleared (`rtcsync`) is the driver's business.
     fn set_sync_status(&mut self, synchronised: bool, estimated_error_s: f64, maximum_error_s: f64);
+
+    /// Whether somebody else was found to steer the same clock since the last call; logged as
+    /// [`INTERFERENCE`].
+    fn take_interference(&mut self) -> bool {
+        false
+    }
 
     /// Tells the kernel about the coming leap second, and TAI − UTC when it is known. Only
     /// called when [`ClockLimits::supports_leap`].

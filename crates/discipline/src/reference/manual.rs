@@ -6,8 +6,8 @@ use crate::samples::{ReferenceUpdate, is_sane};
 use crate::time::CookedTime;
 
 use super::local_clock::{Announcement, ChangeKind};
-use super::robust::RobustLine;
 use super::state::{Reference, Steering};
+use crate::samples::RobustLine;
 
 /// Samples kept.
 const MAX_SAMPLES: usize = 16;

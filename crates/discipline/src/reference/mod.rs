@@ -38,7 +38,6 @@ pub mod local_clock;
 pub mod local_reference;
 pub mod mail;
 pub mod manual;
-pub mod robust;
 pub mod rtc;
 pub mod smoothing;
 pub mod state;
@@ -57,7 +56,6 @@ pub use local_clock::{
 pub use local_reference::{LocalReferenceSettings, ServedReference};
 pub use mail::MailRequest;
 pub use manual::{ManualInput, ManualRefusal, ManualReport, ManualSample};
-pub use robust::RobustLine;
 pub use rtc::{Rtc, RtcAction, RtcCoefficients, RtcPreset, RtcReport, RtcSettings, preset_clock};
 pub use smoothing::{Smoothing, SmoothingReport, SmoothingSettings};
 pub use state::{

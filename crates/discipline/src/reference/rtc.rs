@@ -15,8 +15,8 @@ use crate::journal::LogFile;
 use crate::time::{CookedTime, MonotonicTime};
 
 use super::local_clock::{Announcement, ChangeKind};
-use super::robust::RobustLine;
 use super::state::Steering;
+use crate::samples::RobustLine;
 
 pub use coefficients::RtcCoefficients;
 pub use preset::{RtcPreset, preset_clock};

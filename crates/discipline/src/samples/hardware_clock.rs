@@ -97,7 +97,10 @@ pub struct HardwareSample {
 #[derive(Clone, Debug)]
 pub struct HardwareClock {
     precision_s: f64,
+    clock_precision_s: f64,
     min_separation_s: f64,
+    min_samples: usize,
+    max_samples: usize,
     quantiles: [QuantileEstimator; 2],
     first_delay_s: Option<f64>,
     /// Earlier samples as (device, local without frequency corrections) seconds relative
@@ -124,13 +127,33 @@ impl HardwareClock {
         };
         Self {
             precision_s,
+            clock_precision_s: precision_s,
             min_separation_s: spacing_s / 2.0,
+            min_samples: MIN_SAMPLES,
+            max_samples: MAX_SAMPLES,
             quantiles: QUANTILES.map(quantile),
             first_delay_s: None,
             points: VecDeque::with_capacity(MAX_SAMPLES),
             newest: None,
             conversion: None,
         }
+    }
+
+    /// Sets q, the precision of the system's clock in seconds, by which the delays of
+    /// readings that are averaged may differ.
+    #[must_use]
+    pub fn with_clock_precision(mut self, clock_precision_s: f64) -> Self {
+        self.clock_precision_s = clock_precision_s;
+        self
+    }
+
+    /// Sets how many samples are tracked: old ones are dropped down to `min` when they do
+    /// not fit, and beyond `max`.
+    #[must_use]
+    pub fn with_samples(mut self, min: usize, max: usize) -> Self {
+        self.min_samples = min.max(MIN_SAMPLES);
+        self.max_samples = max.max(self.min_samples);
+        self
     }
 
     /// Makes one sample of a set of readings. `rate` is the current cooked/raw rate ratio,
@@ -151,7 +174,8 @@ impl HardwareClock {
             self.learn_delay(delay(reading), &mut random);
         }
         let low = self.quantiles[0].quantile() - QUANTILE_MARGIN_S;
-        let high = (self.quantiles[1].quantile() + QUANTILE_MARGIN_S).max(low + self.precision_s);
+        let high =
+            (self.quantiles[1].quantile() + QUANTILE_MARGIN_S).max(low + self.clock_precision_s);
         let ordinary = readings
             .iter()
             .filter(|reading| (low..=high).contains(&delay(reading)));
@@ -209,7 +233,7 @@ impl HardwareClock {
             if device_step <= 0.0 || local_step < self.min_separation_s {
                 self.restart();
             } else {
-                if self.points.len() == MAX_SAMPLES {
+                while self.points.len() >= self.max_samples {
                     self.points.pop_front();
                 }
                 for (device_s, local_s) in &mut self.points {
@@ -236,7 +260,8 @@ impl HardwareClock {
             self.restart();
             return;
         };
-        self.points.drain(..line.dropped);
+        let droppable = self.points.len().saturating_sub(self.min_samples);
+        self.points.drain(..line.dropped.min(droppable));
         let rate = line.slope / compensation;
         let fits = line.intercept.abs() <= error_s && (rate - 1.0).abs() <= MAX_RATE_ERROR;
         if !fits {
@@ -274,8 +299,9 @@ impl HardwareClock {
         }
     }
 
-    /// Forgets the samples, not the delays.
-    fn restart(&mut self) {
+    /// Forgets the samples, not the delays: the system's clock was changed by somebody else,
+    /// or a sample does not fit.
+    pub fn restart(&mut self) {
         self.points.clear();
         self.newest = None;
         self.conversion = None;
