@@ -285,6 +285,11 @@ impl HardwareClock {
         )
     }
 
+    /// The device time of the newest sample.
+    pub fn newest(&self) -> Option<DeviceTime> {
+        self.newest.map(|(device, _)| device)
+    }
+
     /// Applies a change of the local clock (section 1.4).
     pub fn shift(&mut self, change: &ClockChange) {
         if let Some((_, local)) = &mut self.newest {

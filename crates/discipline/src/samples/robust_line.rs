@@ -25,6 +25,11 @@ pub struct RobustLine {
 }
 
 impl RobustLine {
+    /// y at `x`.
+    pub fn at(&self, x: f64) -> f64 {
+        self.intercept + self.slope * x
+    }
+
     /// Fits points `(x, y)`, oldest first, finding the slope to `tolerance`. `None` with
     /// fewer than two points or when no finite line is found.
     pub fn fit(points: &[(f64, f64)], tolerance: f64) -> Option<Self> {
