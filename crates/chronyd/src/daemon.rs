@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
+use chrony_conf::Config;
 use discipline::journal::{Entry, Severity};
 use discipline::time::MonotonicTime;
-use engine::action::Action;
+use engine::action::{Action, SavedFile};
 use engine::engine::Engine;
 use engine::event::{
     Datagram, Now, PacketTime, SendFailed, Socket, TimestampSource, TransmitReport,
@@ -15,7 +16,11 @@ use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout, WakeReceiv
 use os_linux::socket::{LoopedPacket, ReceiveBatch, SocketSupport};
 
 use crate::answering::packet_time;
+use crate::command_sockets::{CommandSocket, CommandSockets};
+use crate::configuration;
+use crate::mail;
 use crate::measurement_logs::MeasurementLogs;
+use crate::notification::Supervisor;
 use crate::ntp_sockets::{NtpSockets, OpenReport};
 use crate::output::Output;
 use crate::resolver::{Resolver, has_route};
@@ -53,16 +58,25 @@ pub struct Daemon {
     pub logs: MeasurementLogs,
     /// NTP sockets.
     pub sockets: NtpSockets,
+    /// Command sockets.
+    pub commands: CommandSockets,
     /// What the system offers for sockets.
     pub support: SocketSupport,
     /// Drift file, dumps and the like.
     pub files: StateFiles,
+    /// Who is to be told that the daemon is ready, and that it stops.
+    pub supervisor: Supervisor,
+    /// Whether the dumps of an earlier run are to be loaded (`-r`).
+    pub reload_dumps: bool,
     /// Answering requests.
     pub(crate) serving: Serving,
     resolver: Resolver,
     wakeups: WakeReceiver,
     poll: PollSet,
-    batch: ReceiveBatch,
+    pub(crate) batch: ReceiveBatch,
+    /// For what commands ask to be read again.
+    config: Config,
+    ready_commands: Vec<CommandSocket>,
     end: Option<End>,
     /// The configured sources are to be added now.
     normal_mode_due: bool,
@@ -85,23 +99,28 @@ impl Daemon {
         sockets: NtpSockets,
         support: SocketSupport,
         files: StateFiles,
-        server_threads: u32,
+        config: &Config,
     ) -> std::io::Result<Self> {
         let (waker, wakeups) = wake_pipe()?;
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
-        let serving = Serving::new(&engine, &support, server_threads, Arc::clone(&wake))?;
+        let serving = Serving::new(&engine, &support, config.server.threads, Arc::clone(&wake))?;
         Ok(Self {
             engine,
             output,
             logs,
             sockets,
+            commands: CommandSockets::default(),
             support,
             files,
+            supervisor: Supervisor::default(),
+            reload_dumps: false,
             serving,
             resolver: Resolver::new(wake),
             wakeups,
             poll: PollSet::default(),
             batch: ReceiveBatch::new(),
+            config: config.clone(),
+            ready_commands: Vec::new(),
             end: None,
             normal_mode_due: false,
         })
@@ -156,6 +175,9 @@ impl Daemon {
             for (socket, descriptor, readiness) in ready.drain(..) {
                 self.serve_socket(socket, descriptor, readiness);
             }
+            for socket in std::mem::take(&mut self.ready_commands) {
+                self.serve_commands(socket);
+            }
         }
     }
 
@@ -175,6 +197,11 @@ impl Daemon {
                 .add(descriptor, Interest::READ | Interest::ERROR_QUEUE);
             slots.push((slot, socket, descriptor.as_raw_fd()));
         }
+        let commands: Vec<_> = self
+            .commands
+            .iter()
+            .map(|(socket, descriptor)| (self.poll.add(descriptor, Interest::READ), socket))
+            .collect();
         self.poll
             .wait(timeout)
             .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
@@ -182,6 +209,11 @@ impl Daemon {
             let readiness = self.poll.readiness(slot);
             readiness.any().then_some((socket, descriptor, readiness))
         }));
+        self.ready_commands.extend(
+            commands
+                .into_iter()
+                .filter_map(|(slot, socket)| self.poll.readiness(slot).any().then_some(socket)),
+        );
         Ok(())
     }
 
@@ -192,7 +224,7 @@ impl Daemon {
 
     /// Whether command sockets are open.
     fn has_commands(&self) -> bool {
-        false
+        self.commands.iter().next().is_some()
     }
 
     /// Runs every timer that is due, each with the time read anew.
@@ -358,7 +390,24 @@ impl Daemon {
                 self.logs.cycle();
                 self.output.cycle();
             }
+            Action::ReloadKeys => {
+                let reader = configuration::reader();
+                let keys = configuration::load_keys(&self.config, &mut self.output, &reader);
+                self.engine.set_keys(Arc::new(keys));
+            }
+            Action::ReloadSources => {
+                let reader = configuration::reader();
+                let directories = &self.config.source_directories;
+                let found = chrony_conf::source_files::read(directories, &reader);
+                self.engine.reload_sources(now(), &found.sources);
+            }
             Action::NormalMode => self.normal_mode_due = true,
+            Action::SourcesReady => self.restore_dumps(),
+            Action::Mail { user, mail } => {
+                if let Err(text) = mail::send(&user, &mail) {
+                    self.output.write(Severity::Error, &text);
+                }
+            }
             Action::CheckRoutes { addresses } => {
                 let routed = addresses
                     .into_iter()
@@ -368,6 +417,19 @@ impl Daemon {
             }
             _ => {}
         }
+    }
+
+    /// Loads the dumps of an earlier run if that is wanted, and removes them.
+    fn restore_dumps(&mut self) {
+        if self.reload_dumps {
+            for (id, name) in self.engine.dump_names() {
+                if let Some(text) = self.files.read(&SavedFile::Dump { name }) {
+                    self.engine.restore_source(now(), id, &text);
+                }
+            }
+            self.engine.dumps_restored(now());
+        }
+        self.files.remove_dumps();
     }
 
     /// Writes an opening's messages.

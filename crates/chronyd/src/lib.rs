@@ -7,13 +7,16 @@
 
 pub mod answering;
 pub mod arguments;
+pub mod command_sockets;
 pub mod configuration;
 pub mod daemon;
 pub mod defaults;
 pub mod files;
 pub mod kernel_clock;
 pub mod leap;
+pub mod mail;
 pub mod measurement_logs;
+pub mod notification;
 pub mod ntp_sockets;
 pub mod output;
 pub mod privileges;
@@ -22,6 +25,7 @@ pub mod resolver;
 pub mod server_threads;
 pub mod serving;
 pub mod startup;
+pub mod start_checks;
 pub mod state_files;
 
 pub use startup::run;

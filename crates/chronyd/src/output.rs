@@ -126,7 +126,10 @@ impl Output {
 
 /// Nothing can be done about a log that cannot be written.
 fn write_line(to: &mut impl Write, line: &str) {
-    let _ = to.write_all(format!("{line}\n").as_bytes());
+    // Bytes of the configuration that are not UTF-8 come out as they went in.
+    let mut bytes = chrony_conf::text::to_bytes(line);
+    bytes.push(b'\n');
+    let _ = to.write_all(&bytes);
 }
 
 fn stamped(message: &str) -> String {

@@ -88,7 +88,7 @@ pub fn set_limits(
     if (arguments.lock_memory || config.process.lock_memory)
         && let Err(error) = os_linux::process::lock_memory()
     {
-        output.write(Severity::Error, &error.to_string());
+        output.write(Severity::Error, &format!("{}() failed", error.call));
     }
     Ok(())
 }

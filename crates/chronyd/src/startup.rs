@@ -20,6 +20,7 @@ use os_linux::process::{Capability, Daemonised, daemonise, real_user_id};
 use os_linux::socket::{InheritedSockets, SocketSupport};
 
 use crate::arguments::{self, Arguments, Request, RunMode};
+use crate::command_sockets::{CommandSockets, usable_unix_path};
 use crate::daemon::{Daemon, End, now};
 use crate::files::{self, Owner};
 use crate::kernel_clock::SteeredKernel;
@@ -148,6 +149,7 @@ fn initialise(
     let Parts {
         engine,
         sockets,
+        commands,
         support,
     } = parts;
     let logs = MeasurementLogs::new(
@@ -155,16 +157,11 @@ fn initialise(
         u32::try_from(config.logging.banner_interval).unwrap_or(0),
     );
     let files = StateFiles::new(config);
-    match Daemon::new(
-        engine,
-        output,
-        logs,
-        sockets,
-        support,
-        files,
-        config.server.threads,
-    ) {
-        Ok(daemon) => Ok((daemon, signals)),
+    match Daemon::new(engine, output, logs, sockets, support, files, config) {
+        Ok(mut daemon) => {
+            daemon.commands = commands;
+            Ok((daemon, signals))
+        }
         Err(error) => Err((
             Output::stderr(),
             format!("pipe() failed : {}", os_linux::error_text(&error)),
@@ -175,6 +172,7 @@ fn initialise(
 struct Parts {
     engine: Engine,
     sockets: NtpSockets,
+    commands: CommandSockets,
     support: SocketSupport,
 }
 
@@ -198,6 +196,7 @@ fn prepare(
         gid: user.group_id,
     };
     create_directories(config, owner, output);
+    let unix_path = usable_unix_path(config, owner, output);
     if let Some(path) = &config.process.pid_file {
         files::write_pidfile(path)?;
     }
@@ -214,10 +213,14 @@ fn prepare(
     for text in report.errors {
         output.write(Severity::Error, &text);
     }
+    let mut commands = CommandSockets::open_udp(config, &mut support, output);
     chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
     privileges::set_limits(arguments, config, output)?;
     privileges::drop_root(arguments, config, user, output)?;
+    if let Some(path) = unix_path {
+        commands.open_unix(path, output);
+    }
     let (leap, messages) = chrony_conf::leap::choose(&config.clock, reader);
     configuration::say(output, &messages);
     let drift = config.clock.drift_file.as_ref().and_then(|path| {
@@ -248,9 +251,15 @@ fn prepare(
             .change_access(rule, false)
             .map_err(|error| error.to_string())?;
     }
+    for rule in &config.command.access {
+        engine
+            .configure_command_access(rule)
+            .map_err(|error| error.to_string())?;
+    }
     Ok(Parts {
         engine,
         sockets,
+        commands,
         support,
     })
 }
@@ -430,6 +439,9 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
         }
     };
     daemon.output.write(Severity::Info, "chronyd exiting");
+    if let Err(text) = daemon.commands.close() {
+        daemon.output.write(Severity::Error, &text);
+    }
     daemon.engine.finish(now());
     daemon.run_actions();
     if let Some(path) = &config.process.pid_file
