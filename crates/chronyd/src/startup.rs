@@ -26,10 +26,11 @@ use crate::files::{self, Owner};
 use crate::kernel_clock::SteeredKernel;
 use crate::measurement_logs::MeasurementLogs;
 use crate::ntp_sockets::NtpSockets;
+use crate::notification::Supervisor;
 use crate::output::Output;
 use crate::random::KernelRandom;
 use crate::state_files::StateFiles;
-use crate::{configuration, defaults, privileges};
+use crate::{configuration, defaults, privileges, start_checks};
 
 /// Exit status after a fatal error.
 const FAILURE: u8 = 1;
@@ -160,6 +161,8 @@ fn initialise(
     match Daemon::new(engine, output, logs, sockets, support, files, config) {
         Ok(mut daemon) => {
             daemon.commands = commands;
+            daemon.supervisor = Supervisor::new(arguments);
+            daemon.reload_dumps = arguments.reload_dumps;
             Ok((daemon, signals))
         }
         Err(error) => Err((
@@ -200,13 +203,21 @@ fn prepare(
     if let Some(path) = &config.process.pid_file {
         files::write_pidfile(path)?;
     }
+    config
+        .nts
+        .server_credentials()
+        .map_err(|message| message.text)?;
     let precision_s = config
         .clock
         .effective_precision_s()
         .unwrap_or_else(measure_precision);
     let mut support = SocketSupport::probe(inherited);
     let driver = clock_driver(arguments, config, output)?;
+    if arguments.set_from_rtc {
+        start_checks::restore_time(arguments, config, output);
+    }
     chrony_conf::start::check_rtc(config).map_err(|message| message.text)?;
+    start_checks::refclocks(config)?;
     let keys = Arc::new(configuration::load_keys(config, output, reader));
     let mut sockets = NtpSockets::new(config);
     let report = sockets.open_permanent(&mut support)?;
@@ -403,6 +414,7 @@ pub fn enter_normal_operation(
     daemon: &mut Daemon,
 ) -> Step<()> {
     daemon.run_actions();
+    daemon.supervisor.ready()?;
     if daemon.output.ready().is_err() {
         // The foreground process is gone, so nobody wants the daemon.
         daemon.stop();
@@ -423,6 +435,8 @@ pub fn enter_normal_operation(
         let found = chrony_conf::source_files::read(&config.source_directories, reader);
         daemon.engine.reload_sources(now(), &found.sources);
     }
+    let (_, messages) = chrony_conf::start::resolve_locks(&config.refclocks);
+    configuration::say(&mut daemon.output, &messages);
     daemon.engine.all_sources_added(now());
     daemon.run_actions();
     Ok(())
@@ -441,6 +455,14 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
     daemon.output.write(Severity::Info, "chronyd exiting");
     if let Err(text) = daemon.commands.close() {
         daemon.output.write(Severity::Error, &text);
+    }
+    if let Err(text) = daemon.supervisor.stopping() {
+        daemon.output.write(Severity::Fatal, &text);
+        return ExitCode::from(FAILURE);
+    }
+    if config.process.dump_directory.is_some() {
+        daemon.engine.dump_sources();
+        daemon.run_actions();
     }
     daemon.engine.finish(now());
     daemon.run_actions();

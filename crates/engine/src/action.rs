@@ -141,6 +141,9 @@ pub enum Action {
         /// What it says.
         mail: MailRequest,
     },
+    /// The first round of names is over and the sources exist: reload the dumps if that is
+    /// wanted ([`crate::Engine::restore_source`]), and delete the dump files.
+    SourcesReady,
     /// Close the log files so that the next line opens them again.
     CycleLogs,
     /// Read the key file again and report [`crate::Engine::set_keys`].

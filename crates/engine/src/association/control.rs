@@ -258,6 +258,11 @@ impl Association {
         &self.reachability
     }
 
+    /// Takes over the reachability register of a dump.
+    pub fn restore_reachability(&mut self, reachability: Reachability) {
+        self.reachability = reachability;
+    }
+
     /// The local poll, its score and limits.
     pub fn poll(&self) -> &PollAdaptation {
         &self.poll

@@ -167,6 +167,7 @@ impl Engine {
     /// Starts polling all sources that have an address.
     pub(super) fn start_sources(&mut self, now: Now) {
         self.sources_started = true;
+        self.actions.push_back(Action::SourcesReady);
         let ids: Vec<SourceId> = self
             .registry
             .iter()

@@ -10,6 +10,7 @@
 
 mod broadcasting;
 mod commands;
+mod dumps;
 mod membership;
 mod one_shot;
 mod packets;

@@ -1,0 +1,56 @@
+//! What the start looks at besides the steps that build something: reference clocks as
+//! configured, and the time of the last run (`-s`).
+
+use std::time::UNIX_EPOCH;
+
+use chrony_conf::Config;
+use chrony_conf::keys::KeyType;
+use chrony_conf::start::{Features, check_refclock};
+use discipline::journal::{Journal, Severity};
+use discipline::reference::preset_clock;
+use discipline::time::RawTime;
+use os_linux::clock::{KernelClock, SystemKernel, raw_time};
+
+use crate::arguments::Arguments;
+use crate::output::Output;
+
+/// Checks every reference clock before any device is opened. The error is a fatal message.
+pub fn refclocks(config: &Config) -> Result<(), String> {
+    let all_types = |_: KeyType| true;
+    let features = Features {
+        pps: false,
+        key_types: &all_types,
+    };
+    for spec in &config.refclocks {
+        check_refclock(spec, config, &features).map_err(|message| message.text)?;
+    }
+    Ok(())
+}
+
+/// `-s` as far as it needs no RTC: the clock is not left before the last modification of
+/// the drift file (configuration chapter, section 1.8).
+pub fn restore_time(arguments: &Arguments, config: &Config, output: &mut Output) {
+    let modified = config
+        .clock
+        .drift_file
+        .as_ref()
+        .and_then(|path| path.metadata().ok()?.modified().ok())
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos())))
+        .map_or(RawTime::from_parts(0, 0), |(seconds, ns)| {
+            RawTime::from_parts(seconds, i64::from(ns))
+        });
+    let now = raw_time();
+    let preset = preset_clock(now, None, None, modified, &mut Journal::new());
+    let Some((time, message)) = preset.step else {
+        return;
+    };
+    let stepped = arguments.control_clock
+        && KernelClock::start(SystemKernel)
+            .is_ok_and(|mut clock| clock.step(time.since(now)).is_ok());
+    if stepped {
+        output.write(Severity::Info, message);
+    } else {
+        output.write(Severity::Error, "Could not step system clock");
+    }
+}

@@ -1,0 +1,135 @@
+//! Every row of the configuration cases, run with the real program.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+mod support;
+
+#[path = "../../../tests/data/configuration/cases.rs"]
+mod table;
+
+use table::{Case, Mode};
+
+/// Lines that are always there, or say what the daemon does not do yet.
+const DROPPED: &[&str] = &[
+    "Disabled control of system clock",
+    "Running with root privileges",
+    "Timeout reached",
+    "chronyd exiting",
+];
+
+fn command(case: &Case, folder: &Path) -> Command {
+    let write = |content: &[u8]| std::fs::write(folder.join("t.conf"), content).expect("t.conf");
+    let mut command = Command::new("unshare");
+    command.arg("-n").arg(support::CHRONYD);
+    match case.mode {
+        Mode::Print => {
+            write(&case.config);
+            command.args(["-p", "-f", "t.conf"]);
+        }
+        Mode::Arguments => {
+            let arguments = case.config.split(|byte| *byte == b'\n');
+            command
+                .arg("-p")
+                .args(arguments.map(|argument| OsString::from_vec(argument.to_vec())));
+        }
+        Mode::Start => {
+            write(&[&case.config, table::START_LINES].concat());
+            command.args(["-x", "-d", "-t", "0", "-f", "t.conf"]);
+        }
+    }
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// Standard error as the table has it.
+fn said(output: &Output) -> Vec<u8> {
+    let lines = output.stderr.split(|byte| *byte == b'\n');
+    let without_stamp = lines.filter(|line| !line.is_empty()).map(|line| {
+        if line.get(19) == Some(&b'Z') {
+            &line[21..]
+        } else {
+            line
+        }
+    });
+    let kept: Vec<&[u8]> = without_stamp
+        .filter(|line| {
+            !line.starts_with(b"chronyd version ")
+                && !line.ends_with(b" is not supported yet")
+                && !DROPPED.iter().any(|dropped| dropped.as_bytes() == *line)
+        })
+        .collect();
+    kept.join(b"\n".as_slice())
+}
+
+/// Runs one row in its own folder; the text tells what differs.
+fn difference(case: &Case) -> Option<String> {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    table::install(folder.path());
+    let output = command(case, folder.path()).output().expect("run");
+    let message = said(&output);
+    let same = message == case.message
+        && output.stdout == case.stdout
+        && output.status.code() == Some(case.exit);
+    (!same).then(|| {
+        format!(
+            "line {} {:?}\n  expected {} {}\n  answer   {:?} {}",
+            case.line,
+            String::from_utf8_lossy(&case.config),
+            case.exit,
+            String::from_utf8_lossy(&case.message),
+            output.status.code(),
+            String::from_utf8_lossy(&message),
+        )
+    })
+}
+
+fn check(mode: Mode) {
+    if !support::can_unshare() {
+        return;
+    }
+    let cases: Vec<Case> = table::cases()
+        .into_iter()
+        .filter(|case| case.mode == mode)
+        .collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed = Vec::new();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            failed.extend(difference(case));
+        }
+        failed
+    };
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let answers = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("worker"));
+        answers.flatten().collect()
+    });
+    assert!(
+        failed.is_empty(),
+        "{} of {} rows differ:\n{}",
+        failed.len(),
+        cases.len(),
+        failed.join("\n")
+    );
+}
+
+#[test]
+fn rows_of_mode_print() {
+    check(Mode::Print);
+}
+
+#[test]
+fn rows_of_mode_args() {
+    check(Mode::Arguments);
+}
+
+#[test]
+fn rows_of_mode_start() {
+    check(Mode::Start);
+}
