@@ -35,6 +35,7 @@ fn local_state() -> LocalState {
         loop_test: true,
         late_timestamp_timeout_s: 1e-3,
         log_raw_measurements: true,
+        leap_second_s: None,
     }
 }
 
