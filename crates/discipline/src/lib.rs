@@ -7,7 +7,5 @@
 pub mod journal;
 pub mod time;
 
-/// Clock model, reference and everything that acts on the clock.
 pub mod reference;
-/// Samples, statistics, filters, dumps, selection and combining.
 pub mod samples;
