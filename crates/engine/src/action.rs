@@ -81,6 +81,21 @@ pub enum SavedFile {
     Rtc,
 }
 
+/// What is to be done with the real-time clock chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtcOrder {
+    /// Enable the update interrupt. Ignore the first one; at each further one read the chip
+    /// and report [`crate::Engine::handle_rtc_reading`].
+    StartMeasuring,
+    /// Disable the update interrupt.
+    StopMeasuring,
+    /// Set the chip; a failure is logged with [`discipline::reference::Rtc::SET_FAILED`].
+    SetTime {
+        /// POSIX seconds.
+        time_s: i64,
+    },
+}
+
 /// One thing to do. The caller drains [`crate::Engine::poll_action`] after every event and
 /// does things in order.
 #[derive(Clone, Debug)]
@@ -150,6 +165,18 @@ pub enum Action {
     ReloadKeys,
     /// Read the source directories again and report [`crate::Engine::reload_sources`].
     ReloadSources,
+    /// Read the sensor of `tempcomp` and report [`crate::Engine::handle_temperature`].
+    ReadTemperature,
+    /// Do something with the real-time clock chip.
+    Rtc(RtcOrder),
+    /// The clock was corrected by the chip (`-s` with `rtcfile`): start-up goes on.
+    RtcApplied,
+    /// Read the clock of an interface's card and report
+    /// [`crate::Engine::handle_card_readings`].
+    ReadCard {
+        /// Index of the interface.
+        interface: u32,
+    },
     /// A special mode is over, and normal operation begins: report readiness and add the
     /// configured sources.
     NormalMode,

@@ -269,6 +269,11 @@ impl Steering {
         self.collect(now);
     }
 
+    /// Whether another program was found to steer the clock since the last call.
+    pub fn take_interference(&mut self) -> bool {
+        self.clock.driver_mut().take_interference()
+    }
+
     /// When [`Steering::handle_timeout`] is due.
     pub fn next_timeout(&self) -> Option<MonotonicTime> {
         [self.clock.next_timeout(), self.reference.next_timeout()]

@@ -168,6 +168,7 @@ impl Engine {
     pub(super) fn start_sources(&mut self, now: Now) {
         self.sources_started = true;
         self.actions.push_back(Action::SourcesReady);
+        self.start_devices(now);
         let ids: Vec<SourceId> = self
             .registry
             .iter()

@@ -9,7 +9,9 @@
 //! the clock), `commands` (the control protocol), `one_shot` (`-q`, `-Q`, `initstepslew`).
 
 mod broadcasting;
+mod cards;
 mod commands;
+mod devices;
 mod dumps;
 mod membership;
 mod one_shot;
@@ -31,7 +33,9 @@ use discipline::samples::{EstimatorKind, Selector};
 use discipline::time::MonotonicTime;
 use ntp_wire::KeyRing;
 
+pub use cards::CardSettings;
 pub use commands::CommandPeer;
+pub use devices::rtc_coefficients;
 pub use discipline::reference::Mode;
 
 use crate::action::Action;
@@ -44,7 +48,9 @@ use crate::registry::Registry;
 use crate::settings::{SourceDefaults, selection_settings};
 use crate::steering::{ClockSetup, Steering};
 use broadcasting::Broadcast;
+use cards::Card;
 use commands::Commands;
+use devices::Devices;
 use serving::Serving;
 
 /// Whether a packet is to be given to the server.
@@ -114,6 +120,8 @@ pub struct Engine {
     serving: Serving,
     commands: Commands,
     broadcasts: Vec<Broadcast>,
+    cards: Vec<Card>,
+    devices: Devices,
     /// When normal operation begins after `initstepslew`.
     normal_mode_at: Option<MonotonicTime>,
     /// Whether the start was for `initstepslew`.
@@ -173,6 +181,8 @@ impl Engine {
             serving,
             commands,
             broadcasts: Broadcast::all(config),
+            cards: Vec::new(),
+            devices: Devices::default(),
             normal_mode_at: None,
             initial_correction: matches!(setup.mode, Mode::InitStepSlew { .. }),
         };
@@ -217,6 +227,8 @@ impl Engine {
             .chain(self.normal_mode_at)
             .chain(self.serving.next_publication)
             .chain(self.next_broadcast())
+            .chain(self.devices.next_timeout())
+            .chain(self.next_card_timeout())
             .min()
     }
 
@@ -243,7 +255,7 @@ impl Engine {
             self.with_association(id, now, |association, cx| association.handle_timeout(cx));
             return;
         }
-        if self.broadcast_if_due(now) {
+        if self.drive_devices(now) || self.drive_cards(now) || self.broadcast_if_due(now) {
             return;
         }
         if self.normal_mode_at.is_some_and(|at| at <= now.monotonic) {
@@ -292,6 +304,7 @@ impl Engine {
             self.remove_source(now, id);
         }
         self.steering.finish(now, &mut self.journal);
+        self.write_rtc();
         self.propagate(now);
     }
 

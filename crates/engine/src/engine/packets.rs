@@ -36,15 +36,7 @@ impl Engine {
         if mode == MODE_CLIENT {
             return Served::if_listening(datagram.socket);
         }
-        let raw = plausible(datagram.received.raw, now);
-        let source = if raw == now.raw {
-            TimestampSource::Daemon
-        } else {
-            datagram.received.source
-        };
-        let (time, error_s) = self.steering.cook(raw);
-        let timestamp =
-            LocalTimestamp::new(time, error_s, source).with_receive_duration(0.0, ptp_correction_s);
+        let timestamp = self.arrival_time(now, datagram, ptp_correction_s);
         let arrival = Arrival {
             socket: self.socket_kind(id, datagram.socket),
             local_address: datagram.local,
@@ -82,18 +74,45 @@ impl Engine {
             Socket::Ptp => report.payload.get(PREFIX_LENGTH..).unwrap_or_default(),
             _ => report.payload,
         };
-        let Some(sent) = report.sent else {
-            return Served::No;
-        };
-        if sent.raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S {
-            return Served::No;
+        let (remote, length) = (report.remote.ip(), report.payload.len());
+        let hardware = self.hardware_departure(now, report.hardware.as_ref(), remote, length);
+        let kernel = report
+            .sent
+            .filter(|sent| sent.raw.since(now.raw).abs() <= TIMESTAMP_DIFFERENCE_MAX_S)
+            .map(|sent| {
+                let (time, error_s) = self.steering.cook(sent.raw);
+                LocalTimestamp::new(time, error_s, sent.source)
+            });
+        if let Some(timestamp) = hardware.or(kernel) {
+            self.with_association(id, now, |association, cx| {
+                association.handle_transmit_timestamp(message, timestamp, cx)
+            });
         }
-        let (time, error_s) = self.steering.cook(sent.raw);
-        let timestamp = LocalTimestamp::new(time, error_s, sent.source);
-        self.with_association(id, now, |association, cx| {
-            association.handle_transmit_timestamp(message, timestamp, cx)
-        });
         Served::No
+    }
+
+    /// When a datagram arrived, by the best clock that saw it.
+    fn arrival_time(
+        &self,
+        now: Now,
+        datagram: &Datagram<'_>,
+        ptp_correction_s: f64,
+    ) -> LocalTimestamp {
+        let (remote, length) = (datagram.remote.ip(), datagram.payload.len());
+        if let Some(arrival) =
+            self.hardware_arrival(now, datagram.hardware.as_ref(), remote, length)
+        {
+            let duration_s = arrival.receive_duration_s;
+            return arrival.with_receive_duration(duration_s, ptp_correction_s);
+        }
+        let raw = plausible(datagram.received.raw, now);
+        let source = if raw == now.raw {
+            TimestampSource::Daemon
+        } else {
+            datagram.received.source
+        };
+        let (time, error_s) = self.steering.cook(raw);
+        LocalTimestamp::new(time, error_s, source)
     }
 
     /// The NTP message of a datagram and, from a PTP socket, the correction in seconds.

@@ -1,6 +1,7 @@
 //! From samples to the clock: selection, the reference update, and the changes of the
 //! clock that everything stored has to follow (discipline chapter, sections 1.4, 7 and 9).
 
+use discipline::reference::driver::INTERFERENCE;
 use discipline::samples::{Outcome, ReferenceUpdate};
 
 use super::Engine;
@@ -53,10 +54,14 @@ impl Engine {
         self.serving.stale = true;
         while let Some(change) = self.steering.poll_change() {
             match change {
-                Change::Announced(announcement) => self.follow_announcement(&announcement),
+                Change::Announced(announcement) => {
+                    self.devices.handle_announcement(&announcement);
+                    self.follow_announcement(&announcement);
+                }
                 Change::Known(change) => {
                     self.serving.adjustments.count = self.serving.adjustments.count.wrapping_add(1);
                     self.serving.adjustments.latest_offset_s = change.offset_s;
+                    self.shift_cards(Some(&change));
                     for source in self.registry.iter_mut() {
                         source.statistics.shift(&change);
                         source.association.handle_adjustment(&change);
@@ -64,6 +69,7 @@ impl Engine {
                 }
                 Change::Unknown => {
                     history_is_void = true;
+                    self.shift_cards(None);
                     if let Some(log) = self.server_shared().client_log() {
                         log.timestamps().clear();
                     }
@@ -78,6 +84,9 @@ impl Engine {
                     }
                 }
             }
+        }
+        if self.steering.take_interference() {
+            self.journal.warning(INTERFERENCE);
         }
         while let Some(action) = self.steering.poll_action() {
             self.actions.push_back(action);

@@ -185,6 +185,7 @@ impl Engine {
             access: Arc::clone(&self.serving.access),
             keys: Arc::clone(&self.keys),
             sources: sources.into(),
+            cards: self.card_times().into(),
             ..previous
         });
     }

@@ -12,6 +12,7 @@
 //! - [`response`]: header, fields and timestamps of an answer;
 //! - [`broadcast`]: packets that nobody asked for;
 //! - [`snapshot`], [`published`]: the state that is served, and its way to the threads;
+//! - [`card_times`]: timestamps of network cards on the raw clock;
 //! - [`access`]: `allow` and `deny`, also `cmdallow` and `cmddeny`;
 //! - [`client_log`], [`rate_limit`]: clients and how often they are answered, also for NTS-KE
 //!   and monitoring;
@@ -21,6 +22,7 @@
 
 pub mod access;
 pub mod broadcast;
+pub mod card_times;
 pub mod client_log;
 pub mod counters;
 pub mod published;

@@ -8,6 +8,7 @@ use ntp_wire::{KeyRing, LeapIndicator, NtpTimestamp, STRATUM_UNSYNCHRONISED};
 use nts::server::keys::ServerKeys;
 
 use super::access::AccessTable;
+use super::card_times::CardTimes;
 use super::timestamps::ClockAdjustments;
 
 /// Root delay and root dispersion of an unsynchronised server, seconds (ntp chapter, section
@@ -135,6 +136,8 @@ pub struct ServerSnapshot {
     /// Addresses of configured sources, sorted: their packets other than requests of mode 3
     /// are for the associations.
     pub sources: Arc<[SocketAddr]>,
+    /// How timestamps of network cards are converted (`hwtimestamp`).
+    pub cards: Arc<[CardTimes]>,
 }
 
 impl ServerSnapshot {
@@ -156,7 +159,13 @@ impl ServerSnapshot {
             signing: false,
             ptp_domain: None,
             sources: Arc::new([]),
+            cards: Arc::new([]),
         }
+    }
+
+    /// How the timestamps of an interface's card are converted.
+    pub fn card(&self, interface: u32) -> Option<&CardTimes> {
+        self.cards.iter().find(|card| card.interface == interface)
     }
 
     /// The smoothed offset at a time, if it is large enough to be applied (ntp chapter,

@@ -76,10 +76,4 @@ impl Engine {
             samples,
         }))
     }
-
-    /// `rtcdata`, `trimrtc`, `writertc`: the engine has no real-time clock yet, which is the
-    /// state "driver not running". The seam is [`discipline::reference::Rtc`].
-    pub(super) fn rtc_command(&self) -> Answer {
-        Err(Status::NoRtc)
-    }
 }

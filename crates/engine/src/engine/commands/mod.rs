@@ -7,6 +7,7 @@
 //! - `source_reports`, `clock_reports`, `server_reports`: what is told about sources, the
 //!   clock, and clients;
 //! - `source_changes`, `clock_changes`, `access`: what commands change;
+//! - `real_time_clock`: the chip;
 //! - `targets`: which sources a request means; `wire`: numbers of the wire.
 //!
 //! A command acts through the same methods as events do, so what it changes is followed
@@ -16,6 +17,7 @@
 mod access;
 mod clock_changes;
 mod clock_reports;
+mod real_time_clock;
 mod server_reports;
 mod source_changes;
 mod source_reports;
@@ -197,7 +199,9 @@ impl Engine {
             R::Tracking => self.tracking_data(now),
             R::Smoothing => self.smoothing_data(now),
             R::ManualList => self.manual_list(),
-            R::RtcReport | R::TrimRtc | R::WriteRtc => self.rtc_command(),
+            R::RtcReport => self.rtc_data(),
+            R::TrimRtc => self.trim_rtc_by_command(now),
+            R::WriteRtc => self.write_rtc_by_command(),
             R::ServerStats => self.server_statistics(),
             R::ClientAccesses(page) => self.client_accesses(now, page),
             R::Allow(subnet) => self.change_ntp_access(true, false, subnet),
