@@ -1,1 +1,7 @@
 //! The command handler against recorded exchanges and against any bytes.
+
+mod bench;
+mod changes;
+mod golden;
+mod mask;
+mod properties;

@@ -1,0 +1,1 @@
+//! Commands act, and say so as recorded.
