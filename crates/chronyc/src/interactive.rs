@@ -136,7 +136,7 @@ impl Helper for SessionHelper<'_> {}
 /// The lines at the start.
 fn banner() -> String {
     format!(
-        "chrony version {VERSION} (isochrony)\n\
+        "chrony version {VERSION}\n\
          isochrony is free software under the Apache License 2.0 or the MIT license,\n\
          at your choice. It comes without any warranty.\n\
          Type \"help\" for a list of commands, \"quit\" to leave.\n\n"

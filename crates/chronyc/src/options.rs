@@ -21,7 +21,7 @@ const DEFAULT_USER: &str = match option_env!("ISOCHRONY_CHRONYC_USER") {
     None => "root",
 };
 /// Version of this program.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) use control_wire::PROGRAM_VERSION as VERSION;
 /// Capabilities shown by `-v`, in the reference's order.
 const FEATURES: &str = "+READLINE +SECHASH +IPV6 +DEBUG";
 

@@ -11,7 +11,7 @@ macro_rules! built_with {
 }
 
 /// Version shown in the log and by `-v`.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub use control_wire::PROGRAM_VERSION as VERSION;
 
 /// The configuration file.
 pub const CONFIG_FILE: &str = built_with!("ISOCHRONY_CONFIG_FILE", "/etc/chrony.conf");

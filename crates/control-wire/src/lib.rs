@@ -71,3 +71,7 @@ pub use request_data::{
 pub use source_flags::SourceFlags;
 pub use status::Status;
 pub use timespec::Timespec;
+
+/// The version that both programs show: first the version of chrony whose behaviour they
+/// have, because scripts compare it, then their own.
+pub const PROGRAM_VERSION: &str = concat!("4.9-isochrony-", env!("CARGO_PKG_VERSION"));
