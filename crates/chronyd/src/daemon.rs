@@ -154,7 +154,11 @@ impl Daemon {
                 return Ok(End::Timeout);
             }
             let timer = self.engine.poll_timeout().into_iter().chain(deadline).min();
-            if timer.is_none() && self.sockets.iter().next().is_none() && !self.has_commands() {
+            if timer.is_none()
+                && self.sockets.iter().next().is_none()
+                && !self.has_commands()
+                && !self.resolver.is_busy()
+            {
                 return Err("Nothing to do".to_owned());
             }
             let timeout = timer.map_or(Timeout::NEVER, |timer| {

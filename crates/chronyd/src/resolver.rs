@@ -37,6 +37,8 @@ pub struct Resolver {
     wake: Arc<dyn Fn() + Send + Sync>,
     questions: Option<Sender<Question>>,
     answers: (Sender<Answer>, Receiver<Answer>),
+    /// Questions without an answer so far.
+    pending: usize,
 }
 
 impl Resolver {
@@ -46,6 +48,7 @@ impl Resolver {
             wake,
             questions: None,
             answers: channel(),
+            pending: 0,
         }
     }
 
@@ -64,7 +67,10 @@ impl Resolver {
         let question = match &self.questions {
             None => question,
             Some(questions) => match questions.send(question) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.pending += 1;
+                    return Ok(());
+                }
                 // The thread is gone; start another.
                 Err(unsent) => unsent.0,
             },
@@ -73,12 +79,20 @@ impl Resolver {
         // The receiver lives in the thread just started.
         let _ = questions.send(question);
         self.questions = Some(questions);
+        self.pending += 1;
         Ok(())
     }
 
     /// The next answer, if there is one.
-    pub fn poll_answer(&self) -> Option<Answer> {
-        self.answers.1.try_recv().ok()
+    pub fn poll_answer(&mut self) -> Option<Answer> {
+        let answer = self.answers.1.try_recv().ok()?;
+        self.pending = self.pending.saturating_sub(1);
+        Some(answer)
+    }
+
+    /// Whether an answer is still to come.
+    pub fn is_busy(&self) -> bool {
+        self.pending > 0
     }
 
     fn start(&self) -> std::io::Result<Sender<Question>> {

@@ -212,6 +212,10 @@ fn prepare(
         .effective_precision_s()
         .unwrap_or_else(measure_precision);
     let mut support = SocketSupport::probe(inherited);
+    if config.process.max_tx_buffers > 0 {
+        // Packets are recognised by their contents, which does without identifiers.
+        output.write(Severity::Warning, "Transmit ID not supported");
+    }
     let driver = clock_driver(arguments, config, output)?;
     if arguments.set_from_rtc {
         start_checks::restore_time(arguments, config, output);

@@ -11,17 +11,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The program under test.
-pub const CHRONYD: &str = env!("CARGO_BIN_EXE_chronyd");
+pub(crate) const CHRONYD: &str = env!("CARGO_BIN_EXE_chronyd");
 
 /// A client that opens nothing but what its sources need.
-pub const CLIENT_LINES: &[&str] = &["port 0", "cmdport 0", "bindcmdaddress /", "pidfile /"];
+pub(crate) const CLIENT_LINES: &[&str] = &["port 0", "cmdport 0", "bindcmdaddress /", "pidfile /"];
 
 /// How long anything may take on a busy machine before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the test can run. Where it cannot, it says so on standard error, or fails if
 /// the variable `ISOCHRONY_NO_SKIP` is 1.
-pub fn able(condition: bool, what: &str) -> bool {
+pub(crate) fn able(condition: bool, what: &str) -> bool {
     if !condition {
         assert!(
             std::env::var_os("ISOCHRONY_NO_SKIP").is_none_or(|value| value != "1"),
@@ -33,12 +33,12 @@ pub fn able(condition: bool, what: &str) -> bool {
 }
 
 /// Whether the test runs as root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
 /// Whether the test runs as root and namespaces can be made.
-pub fn can_unshare() -> bool {
+pub(crate) fn can_unshare() -> bool {
     let works = Command::new("unshare")
         .args(["-n", "-m", "true"])
         .stderr(Stdio::null())
@@ -48,7 +48,7 @@ pub fn can_unshare() -> bool {
 }
 
 /// The folder of other daemons made by `scripts/fetch-peers` (variable `ISOCHRONY_PEERS`).
-pub fn peers() -> Option<PathBuf> {
+pub(crate) fn peers() -> Option<PathBuf> {
     let folder = std::env::var_os("ISOCHRONY_PEERS").map(PathBuf::from);
     let folder = folder.filter(|folder| folder.join("chrony/usr/sbin/chronyd").exists());
     let root = is_root();
@@ -60,13 +60,13 @@ pub fn peers() -> Option<PathBuf> {
 }
 
 /// A UDP port of the loopback address that nobody uses now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.local_addr().expect("address").port()
 }
 
 /// Calls `attempt` until it gives something.
-pub fn wait_until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = attempt() {
@@ -78,7 +78,7 @@ pub fn wait_until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A log without the time stamps and the line every start begins with.
-pub fn messages(log: &str) -> Vec<String> {
+pub(crate) fn messages(log: &str) -> Vec<String> {
     let lines = log.lines().map(|line| match line.split_once("Z ") {
         Some((stamp, rest)) if stamp.len() == 19 => rest.to_owned(),
         _ => line.to_owned(),
@@ -90,24 +90,24 @@ pub fn messages(log: &str) -> Vec<String> {
 
 /// What a program that ended said.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Exit status; `None` after a signal.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// Messages without time stamps.
-    pub fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         messages(&self.stderr)
     }
 }
 
 /// Runs a command to its end.
-pub fn finish(command: &mut Command) -> Ended {
+pub(crate) fn finish(command: &mut Command) -> Ended {
     let output = command.stdin(Stdio::null()).output().expect("run");
     Ended {
         status: output.status.code(),
@@ -117,20 +117,20 @@ pub fn finish(command: &mut Command) -> Ended {
 }
 
 /// Runs the program under test to its end.
-pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
     finish(Command::new(CHRONYD).args(arguments))
 }
 
 /// A running daemon, ours or another, whose messages go to a file. Dropping it ends it.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     log: PathBuf,
 }
 
 impl Running {
     /// Starts `command` with standard error and output going to `<folder>/<name>.messages`.
-    pub fn start(command: &mut Command, folder: &Path, name: &str) -> Self {
+    pub(crate) fn start(command: &mut Command, folder: &Path, name: &str) -> Self {
         let log = folder.join(format!("{name}.messages"));
         let file = File::create(&log).expect("create log");
         let child = command
@@ -143,29 +143,29 @@ impl Running {
     }
 
     /// Starts the program under test in the foreground, without clock control.
-    pub fn chronyd(folder: &Path, directives: &[String]) -> Self {
+    pub(crate) fn chronyd(folder: &Path, directives: &[String]) -> Self {
         let mut command = Command::new(CHRONYD);
         command.args(["-U", "-x", "-d"]).args(directives);
         Self::start(&mut command, folder, "chronyd")
     }
 
     /// The process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Everything said so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("read log")).into_owned()
     }
 
     /// Messages without time stamps.
-    pub fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         messages(&self.log())
     }
 
     /// Waits for a message that contains `text`, and returns it.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let start = Instant::now();
         loop {
             let found = self.messages().into_iter().find(|line| line.contains(text));
@@ -183,26 +183,26 @@ impl Running {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("pid"));
         nix::sys::signal::kill(pid, signal).expect("kill");
     }
 
     /// Waits for the end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_until("end of the process", || {
             self.child.try_wait().expect("wait")
         })
     }
 
     /// Ends it as an administrator would.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(nix::sys::signal::SIGTERM);
         self.wait()
     }
 
     /// Processor time used so far, seconds.
-    pub fn cpu_time_s(&self) -> f64 {
+    pub(crate) fn cpu_time_s(&self) -> f64 {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
             .expect("status of the process");
         let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split(' ').collect();
@@ -221,7 +221,7 @@ impl Drop for Running {
 }
 
 /// The lines of a client, with more.
-pub fn client(more: &[&str]) -> Vec<String> {
+pub(crate) fn client(more: &[&str]) -> Vec<String> {
     let lines = CLIENT_LINES.iter().chain(more);
     lines.map(|line| (*line).to_owned()).collect()
 }

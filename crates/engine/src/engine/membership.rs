@@ -73,8 +73,8 @@ impl Engine {
 
     fn announce(&mut self, text: String, origin: Origin) {
         match origin {
-            Origin::Command | Origin::SourceDirectory => self.journal.info(text),
-            Origin::Configuration | Origin::InitStepSlew => self.journal.debug(|| text),
+            Origin::Command | Origin::SourceDirectory if !self.leaving => self.journal.info(text),
+            _ => self.journal.debug(|| text),
         }
     }
 
