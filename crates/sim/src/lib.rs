@@ -9,6 +9,7 @@
 pub mod accuracy;
 pub mod clock;
 pub mod driver;
+pub mod grid;
 pub mod link;
 pub mod optimal;
 pub mod random;

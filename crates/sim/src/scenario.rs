@@ -24,7 +24,7 @@ use crate::server::{Announcement, SimServer};
 use crate::world::{NodeId, World};
 
 /// Precision of simulated clocks, seconds.
-pub const PRECISION_S: f64 = 1e-9;
+pub const PRECISION_S: f64 = 1e-7;
 
 /// When the scenarios begin: 2026-01-01 00:00:00 UTC.
 pub const START: TrueTime = TrueTime(1_767_225_600 * 1_000_000_000);
