@@ -5,13 +5,17 @@
 
 use std::os::fd::BorrowedFd;
 
+use discipline::time::RawTime;
 use engine::event::{PacketTime, TimestampSource};
+use engine::names::Family;
 use engine::server::{Outcome, Reader, Request, Responder, ResponseBuffer, ServerSnapshot};
 use os_linux::clock::raw_time;
 use os_linux::socket::{
-    BATCH_SIZE, LoopedPacket, Outgoing, ReceiveBatch, Received, SendBatch, TransmitStamp,
-    is_link_local,
+    Ancillary, BATCH_SIZE, LoopedPacket, Outgoing, ReceiveBatch, Received, SendBatch,
+    TransmitStamp, is_link_local,
 };
+
+use crate::devices::hardware_stamp;
 
 /// Batches read from one socket before others get their turn.
 const BATCHES_MAX: usize = 8;
@@ -26,6 +30,15 @@ pub enum Leftover {
         /// The key ID of the request.
         key_id: u32,
     },
+}
+
+/// What was noticed while answering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// A packet came without a kernel timestamp.
+    pub missing_timestamp: bool,
+    /// The interface of a hardware timestamp.
+    pub stamped_interface: Option<u32>,
 }
 
 /// Takes what is left over: why, the datagram, and the answer to be signed.
@@ -59,27 +72,25 @@ impl Answering {
         }
     }
 
-    /// Answers what waits on a socket. Returns whether a packet came without a kernel
-    /// timestamp.
-    pub fn serve(&mut self, socket: BorrowedFd<'_>, on_ptp: bool, forward: Forward<'_>) -> bool {
-        let mut missing_timestamp = false;
+    /// Answers what waits on a socket.
+    pub fn serve(&mut self, socket: BorrowedFd<'_>, on_ptp: bool, forward: Forward<'_>) -> Noticed {
+        let mut noticed = Noticed::default();
         for _ in 0..BATCHES_MAX {
             let Ok(count) = self.received.receive(socket) else {
                 break;
             };
-            missing_timestamp |= self.answer_batch(on_ptp, forward);
+            self.answer_batch(on_ptp, forward, &mut noticed);
             // A reply that cannot be sent is lost, as on the network.
             self.replies.flush(socket, |_, _| {});
             if count < BATCH_SIZE {
                 break;
             }
         }
-        missing_timestamp
+        noticed
     }
 
-    fn answer_batch(&mut self, on_ptp: bool, forward: Forward<'_>) -> bool {
+    fn answer_batch(&mut self, on_ptp: bool, forward: Forward<'_>, noticed: &mut Noticed) {
         let arrival = raw_time();
-        let mut missing_timestamp = false;
         let Self {
             responder,
             snapshots,
@@ -94,13 +105,23 @@ impl Answering {
                 continue;
             };
             let kernel = datagram.ancillary.kernel_time;
-            missing_timestamp |= kernel.is_none();
+            noticed.missing_timestamp |= kernel.is_none();
+            let stamp = hardware_stamp(&datagram.ancillary);
+            noticed.stamped_interface = stamp
+                .map(|stamp| stamp.interface)
+                .or(noticed.stamped_interface);
+            let hardware = stamp.and_then(|stamp| {
+                let family = Family::of(&remote.ip());
+                let card = snapshot.card(stamp.interface)?;
+                let (time, duration_s) = card.received(&stamp, family, datagram.data.len());
+                is_plausible(time.raw, arrival).then_some((time, duration_s))
+            });
             let request = Request {
                 payload: datagram.data,
                 remote,
                 on_ptp,
-                received: packet_time(kernel, arrival),
-                receive_duration_s: None,
+                received: hardware.map_or(packet_time(kernel, arrival), |(time, _)| time),
+                receive_duration_s: hardware.map(|(_, duration_s)| duration_s),
                 from_association: false,
             };
             match responder.respond(&request, snapshot, raw_time, buffer) {
@@ -118,7 +139,6 @@ impl Answering {
                 }
             }
         }
-        missing_timestamp
     }
 
     /// Answers a packet that an association passed back: a request of a configured server.
@@ -172,7 +192,7 @@ impl Answering {
             .iter()
             .filter(|r| r.ancillary.transmit.is_some())
         {
-            let Some(raw) = report.ancillary.kernel_time else {
+            let Some(sent) = sent_at(&report.ancillary, snapshot) else {
                 continue;
             };
             let Some(looped) = LoopedPacket::parse(report.data) else {
@@ -180,10 +200,6 @@ impl Answering {
             };
             let Some(payload) = report.data.get(looped.payload) else {
                 continue;
-            };
-            let sent = PacketTime {
-                raw,
-                source: TimestampSource::Kernel,
             };
             if snapshot.sources.binary_search(&looped.destination).is_ok() {
                 forward(looped.destination, payload, sent);
@@ -218,15 +234,34 @@ fn push(replies: &mut SendBatch, reply: &[u8], request: &Received<'_>, stamp: Op
     replies.commit(reply.len(), &outgoing);
 }
 
-/// The time of a packet: the kernel's if it is plausible, else the daemon's.
-pub fn packet_time(
-    kernel: Option<discipline::time::RawTime>,
-    arrival: discipline::time::RawTime,
-) -> PacketTime {
+/// When a packet was sent, by the best clock that saw it.
+fn sent_at(ancillary: &Ancillary, snapshot: &ServerSnapshot) -> Option<PacketTime> {
+    let hardware = hardware_stamp(ancillary).and_then(|stamp| {
+        let card = snapshot.card(stamp.interface)?;
+        Some(card.sent(&stamp))
+    });
+    let now = raw_time();
+    hardware
+        .filter(|time| is_plausible(time.raw, now))
+        .or_else(|| {
+            Some(PacketTime {
+                raw: ancillary.kernel_time?,
+                source: TimestampSource::Kernel,
+            })
+        })
+}
+
+/// Whether a timestamp is near enough to the event to be true.
+fn is_plausible(time: RawTime, event: RawTime) -> bool {
     /// Largest accepted difference, seconds (ntp chapter, section 1).
     const DIFFERENCE_MAX_S: f64 = 1.0;
+    time.since(event).abs() <= DIFFERENCE_MAX_S
+}
+
+/// The time of a packet: the kernel's if it is plausible, else the daemon's.
+pub fn packet_time(kernel: Option<RawTime>, arrival: RawTime) -> PacketTime {
     match kernel {
-        Some(raw) if raw.since(arrival).abs() <= DIFFERENCE_MAX_S => PacketTime {
+        Some(raw) if is_plausible(raw, arrival) => PacketTime {
             raw,
             source: TimestampSource::Kernel,
         },

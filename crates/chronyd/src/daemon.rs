@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use chrony_conf::Config;
 use discipline::journal::{Entry, Severity};
+use discipline::reference::RtcCoefficients;
 use discipline::time::MonotonicTime;
 use engine::action::{Action, SavedFile};
 use engine::engine::Engine;
-use engine::event::{
-    Datagram, Now, PacketTime, SendFailed, Socket, TimestampSource, TransmitReport,
-};
+use engine::event::{Datagram, Now, SendFailed, Socket};
 use os_linux::clock::{monotonic_time, raw_time};
 use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout, WakeReceiver, wake_pipe};
-use os_linux::socket::{LoopedPacket, ReceiveBatch, SocketSupport};
+use os_linux::socket::{ReceiveBatch, SocketSupport};
 
 use crate::answering::packet_time;
 use crate::command_sockets::{CommandSocket, CommandSockets};
 use crate::configuration;
+use crate::devices::Devices;
 use crate::mail;
 use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
@@ -36,6 +36,8 @@ pub enum End {
     Done(u8),
     /// `-t` elapsed.
     Timeout,
+    /// Something failed without which the daemon cannot go on; it has been said.
+    Failed,
 }
 
 /// Timers that may fire in one turn before their pace is looked at, at least (ntp chapter,
@@ -68,6 +70,10 @@ pub struct Daemon {
     pub supervisor: Supervisor,
     /// Whether the dumps of an earlier run are to be loaded (`-r`).
     pub reload_dumps: bool,
+    /// Sensor, chip and cards.
+    pub devices: Devices,
+    /// The chip is to be measured before anything else (`-s`), given what its file says.
+    pub initial_rtc: Option<Option<RtcCoefficients>>,
     /// Answering requests.
     pub(crate) serving: Serving,
     resolver: Resolver,
@@ -77,6 +83,9 @@ pub struct Daemon {
     /// For what commands ask to be read again.
     config: Config,
     ready_commands: Vec<CommandSocket>,
+    chip_ready: bool,
+    /// `maxtxbuffers too small` has been said.
+    pub(crate) said_few_buffers: bool,
     end: Option<End>,
     /// The configured sources are to be added now.
     normal_mode_due: bool,
@@ -114,6 +123,10 @@ impl Daemon {
             files,
             supervisor: Supervisor::default(),
             reload_dumps: false,
+            devices: Devices::default(),
+            initial_rtc: None,
+            chip_ready: false,
+            said_few_buffers: false,
             serving,
             resolver: Resolver::new(wake),
             wakeups,
@@ -168,7 +181,11 @@ impl Daemon {
             if signals.take().is_some() {
                 return Ok(End::Asked);
             }
-            self.engine.handle_wakeup(now());
+            let woken = now();
+            self.engine.handle_wakeup(woken);
+            if std::mem::take(&mut self.chip_ready) {
+                self.serve_chip(woken);
+            }
             self.wakeups.drain();
             while let Some(answer) = self.resolver.poll_answer() {
                 self.engine
@@ -206,6 +223,10 @@ impl Daemon {
             .iter()
             .map(|(socket, descriptor)| (self.poll.add(descriptor, Interest::READ), socket))
             .collect();
+        let chip = self
+            .devices
+            .chip_descriptor()
+            .map(|descriptor| self.poll.add(descriptor, Interest::READ));
         self.poll
             .wait(timeout)
             .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
@@ -213,6 +234,7 @@ impl Daemon {
             let readiness = self.poll.readiness(slot);
             readiness.any().then_some((socket, descriptor, readiness))
         }));
+        self.chip_ready = chip.is_some_and(|slot| self.poll.readiness(slot).any());
         self.ready_commands.extend(
             commands
                 .into_iter()
@@ -299,37 +321,9 @@ impl Daemon {
                 interface: received.ancillary.interface,
                 payload: received.data,
                 received: packet_time(kernel, at.raw),
-                hardware: None,
+                hardware: self.hardware_stamp(&received.ancillary),
             };
             self.engine.handle_datagram(at, &datagram);
-        }
-        self.batch = batch;
-    }
-
-    fn handle_transmit_reports(&mut self, socket: Socket) {
-        let at = now();
-        let batch = std::mem::take(&mut self.batch);
-        for received in batch
-            .iter()
-            .filter(|received| received.ancillary.transmit.is_some())
-        {
-            let Some(looped) = LoopedPacket::parse(received.data) else {
-                continue;
-            };
-            let Some(payload) = received.data.get(looped.payload.clone()) else {
-                continue;
-            };
-            let report = TransmitReport {
-                socket,
-                remote: looped.destination,
-                payload,
-                sent: received.ancillary.kernel_time.map(|raw| PacketTime {
-                    raw,
-                    source: TimestampSource::Kernel,
-                }),
-                hardware: None,
-            };
-            self.engine.handle_transmit_report(at, &report);
         }
         self.batch = batch;
     }
@@ -405,7 +399,7 @@ impl Daemon {
                 let found = chrony_conf::source_files::read(directories, &reader);
                 self.engine.reload_sources(now(), &found.sources);
             }
-            Action::NormalMode => self.normal_mode_due = true,
+            Action::NormalMode | Action::RtcApplied => self.normal_mode_due = true,
             Action::SourcesReady => self.restore_dumps(),
             Action::Mail { user, mail } => {
                 if let Err(text) = mail::send(&user, &mail) {
@@ -419,7 +413,7 @@ impl Daemon {
                 self.engine
                     .handle_routes(now(), &routed.collect::<Vec<_>>());
             }
-            _ => {}
+            other => self.run_device_action(&other),
         }
     }
 
@@ -454,7 +448,12 @@ impl Daemon {
         let entries: Vec<Entry> = self.engine.journal().drain().collect();
         for entry in entries {
             match entry {
-                Entry::Message { severity, text } => self.output.write(severity, &text),
+                Entry::Message { severity, text } => {
+                    self.output.write(severity, &text);
+                    if severity == Severity::Fatal {
+                        self.end = Some(End::Failed);
+                    }
+                }
                 Entry::Line { file, text } => {
                     if let Err((message, is_error)) = self.logs.write(file, &text) {
                         let severity = if is_error {

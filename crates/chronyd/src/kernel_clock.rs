@@ -59,6 +59,10 @@ impl<K: Kernel + Send> ClockDriver for SteeredKernel<K> {
         );
     }
 
+    fn take_interference(&mut self) -> bool {
+        self.clock.take_interference()
+    }
+
     fn set_leap(
         &mut self,
         leap: PendingLeap,

@@ -7,10 +7,13 @@
 
 pub mod answering;
 pub mod arguments;
+pub mod call_filter;
+pub mod cards;
 pub mod command_sockets;
 pub mod configuration;
 pub mod daemon;
 pub mod defaults;
+pub mod devices;
 pub mod files;
 pub mod kernel_clock;
 pub mod leap;
@@ -21,11 +24,14 @@ pub mod ntp_sockets;
 pub mod output;
 pub mod privileges;
 pub mod random;
+pub mod real_time_clock;
 pub mod resolver;
+pub mod sent_packets;
 pub mod server_threads;
 pub mod serving;
-pub mod startup;
 pub mod start_checks;
+pub mod startup;
 pub mod state_files;
+pub mod transmit_timestamps;
 
 pub use startup::run;

@@ -14,6 +14,8 @@ use os_linux::socket::{
     is_link_local, send_datagram,
 };
 
+use crate::sent_packets::SentPackets;
+
 const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 
 /// A socket for each family.
@@ -52,6 +54,7 @@ pub struct NtpSockets {
     shared: Pair,
     ptp: Pair,
     clients: Vec<(SourceId, UdpSocket)>,
+    sent: SentPackets,
 }
 
 /// What is to be said about opening sockets.
@@ -82,6 +85,7 @@ impl NtpSockets {
             shared: Pair::default(),
             ptp: Pair::default(),
             clients: Vec::new(),
+            sent: SentPackets::new(usize::try_from(config.process.max_tx_buffers).unwrap_or(0)),
         }
     }
 
@@ -297,8 +301,13 @@ impl NtpSockets {
         fixed.chain(clients)
     }
 
+    /// The last packets sent.
+    pub fn sent(&self) -> &SentPackets {
+        &self.sent
+    }
+
     /// Sends a datagram.
-    pub fn send(&self, support: &SocketSupport, outgoing: &Outgoing) -> io::Result<()> {
+    pub fn send(&mut self, support: &SocketSupport, outgoing: &Outgoing) -> io::Result<()> {
         let family = IpFamily::of(outgoing.remote.ip());
         let (socket, connected) = match outgoing.socket {
             Socket::Client(source) => {
@@ -311,7 +320,17 @@ impl NtpSockets {
             Socket::Shared => (self.shared.get(family), false),
         };
         let socket = socket.ok_or(io::ErrorKind::NotConnected)?;
-        let stamp = outgoing.wants_timestamp && !connected;
+        let flags = support
+            .message_flags()
+            .filter(|_| outgoing.wants_timestamp && !connected);
+        let id = match support.transmit_ids() {
+            true => self.sent.keep(outgoing),
+            false => None,
+        };
+        let stamp = TransmitStamp {
+            flags: flags.unwrap_or(0),
+            id,
+        };
         let envelope = Envelope {
             destination: (!connected).then_some(outgoing.remote),
             source: outgoing.local,
@@ -320,10 +339,7 @@ impl NtpSockets {
             } else {
                 0
             },
-            transmit_stamp: support
-                .message_flags()
-                .filter(|_| stamp)
-                .map(|flags| TransmitStamp { flags, id: None }),
+            transmit_stamp: (flags.is_some() || id.is_some()).then_some(stamp),
         };
         send_datagram(socket.as_fd(), outgoing.payload.as_slice(), &envelope)
     }

@@ -2,6 +2,7 @@
 
 use chrony_conf::Config;
 use discipline::journal::Severity;
+use os_linux::clock::KernelRelease;
 use os_linux::process::{Capability, User, drop_privileges, effective_user_id};
 
 use crate::arguments::Arguments;
@@ -9,6 +10,9 @@ use crate::output::Output;
 
 /// Ports below this need a capability to be bound.
 const PRIVILEGED_PORTS_END: u16 = 1024;
+
+/// From this kernel on, a socket can be bound to a device without rights.
+const UNPRIVILEGED_BIND_KERNEL: KernelRelease = KernelRelease::new(5, 7, 0);
 
 /// The user to become: `-u` or the directive `user`. The error is a fatal message.
 pub fn target_user(arguments: &Arguments, config: &Config) -> Result<User, String> {
@@ -27,6 +31,10 @@ pub fn needed_capabilities(arguments: &Arguments, config: &Config) -> Vec<Capabi
     }
     if (1..PRIVILEGED_PORTS_END).contains(&config.server.port) {
         needed.push(Capability::CAP_NET_BIND_SERVICE);
+    }
+    let bound = config.server.bind_device.is_some() || config.client.bind_device.is_some();
+    if bound && os_linux::clock::kernel_release() < Some(UNPRIVILEGED_BIND_KERNEL) {
+        needed.push(Capability::CAP_NET_RAW);
     }
     needed
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use engine::event::PacketTime;
+use engine::event::{HardwareStamp, PacketTime};
 use os_linux::clock::raw_time;
 use os_linux::event::{
     Interest, PollSet, Timeout, WakeReceiver, Waker, block_in_this_thread, wake_pipe,
@@ -18,6 +18,7 @@ use os_linux::event::{
 use os_linux::socket::Received;
 
 use crate::answering::{Answering, Leftover, packet_time};
+use crate::devices::hardware_stamp;
 
 /// A packet that a thread got and only the main thread can deal with.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum Forwarded {
         payload: Vec<u8>,
         /// When it arrived.
         received: PacketTime,
+        /// When it arrived, by the network card.
+        hardware: Option<HardwareStamp>,
     },
     /// An answer to be signed by the MS-SNTP service.
     Sign {
@@ -64,6 +67,7 @@ impl Forwarded {
                 interface: datagram.ancillary.interface,
                 payload: datagram.data.to_vec(),
                 received: packet_time(datagram.ancillary.kernel_time, raw_time()),
+                hardware: hardware_stamp(&datagram.ancillary),
             },
             Leftover::Sign { key_id } => Self::Sign {
                 remote,

@@ -110,14 +110,17 @@ impl Daemon {
             return;
         }
         let mut leftovers = Vec::new();
-        let missing = self
+        let noticed = self
             .serving
             .answering
             .serve(open, on_ptp, &mut |left, datagram, answer| {
                 leftovers.extend(Forwarded::from_leftover(left, datagram, answer));
             });
-        if missing {
+        if noticed.missing_timestamp {
             self.support.keep_timestamping_on();
+        }
+        if let Some(interface) = noticed.stamped_interface {
+            self.read_card_if_due(interface);
         }
         for leftover in leftovers {
             self.take_leftover(socket, Some(descriptor), leftover);
@@ -139,6 +142,7 @@ impl Daemon {
                 interface,
                 payload,
                 received,
+                hardware,
             } => {
                 let datagram = Datagram {
                     socket,
@@ -147,7 +151,7 @@ impl Daemon {
                     interface,
                     payload: &payload,
                     received,
-                    hardware: None,
+                    hardware,
                 };
                 if self.engine.handle_datagram(now(), &datagram) == Served::Yes {
                     self.answer_passed_back(descriptor, &datagram);

@@ -6,13 +6,14 @@ use std::time::UNIX_EPOCH;
 use chrony_conf::Config;
 use chrony_conf::keys::KeyType;
 use chrony_conf::start::{Features, check_refclock};
-use discipline::journal::{Journal, Severity};
+use discipline::journal::{Entry, Journal, Severity};
 use discipline::reference::preset_clock;
 use discipline::time::RawTime;
 use os_linux::clock::{KernelClock, SystemKernel, raw_time};
 
 use crate::arguments::Arguments;
 use crate::output::Output;
+use crate::real_time_clock::ChipAtStart;
 
 /// Checks every reference clock before any device is opened. The error is a fatal message.
 pub fn refclocks(config: &Config) -> Result<(), String> {
@@ -27,9 +28,15 @@ pub fn refclocks(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// `-s` as far as it needs no RTC: the clock is not left before the last modification of
-/// the drift file (configuration chapter, section 1.8).
-pub fn restore_time(arguments: &Arguments, config: &Config, output: &mut Output) {
+/// `-s`: the clock is set by the real-time clock chip, or at least not left before the last
+/// modification of the drift file (configuration chapter, section 1.8). Whether the chip's
+/// time was usable.
+pub fn restore_time(
+    arguments: &Arguments,
+    config: &Config,
+    chip: &ChipAtStart,
+    output: &mut Output,
+) -> bool {
     let modified = config
         .clock
         .drift_file
@@ -41,9 +48,16 @@ pub fn restore_time(arguments: &Arguments, config: &Config, output: &mut Output)
             RawTime::from_parts(seconds, i64::from(ns))
         });
     let now = raw_time();
-    let preset = preset_clock(now, None, None, modified, &mut Journal::new());
+    let mut journal = Journal::new();
+    let coefficients = chip.coefficients.as_ref();
+    let preset = preset_clock(now, chip.reading_s, coefficients, modified, &mut journal);
+    for entry in journal.drain() {
+        if let Entry::Message { severity, text } = entry {
+            output.write(severity, &text);
+        }
+    }
     let Some((time, message)) = preset.step else {
-        return;
+        return preset.rtc_used;
     };
     let stepped = arguments.control_clock
         && KernelClock::start(SystemKernel)
@@ -53,4 +67,5 @@ pub fn restore_time(arguments: &Arguments, config: &Config, output: &mut Output)
     } else {
         output.write(Severity::Error, "Could not step system clock");
     }
+    preset.rtc_used
 }

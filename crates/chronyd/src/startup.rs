@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrony_conf::Config;
 use chrony_conf::files::Reader;
 use discipline::journal::{Journal, LogFile, Severity};
-use discipline::reference::{ClockDriver, NoClockControl};
+use discipline::reference::{ClockDriver, NoClockControl, RtcCoefficients};
 use discipline::samples::EstimatorKind;
 use engine::engine::{Engine, Mode, Setup};
 use engine::registry::Origin;
@@ -20,17 +20,21 @@ use os_linux::process::{Capability, Daemonised, daemonise, real_user_id};
 use os_linux::socket::{InheritedSockets, SocketSupport};
 
 use crate::arguments::{self, Arguments, Request, RunMode};
+use crate::cards::Cards;
 use crate::command_sockets::{CommandSockets, usable_unix_path};
 use crate::daemon::{Daemon, End, now};
+use crate::devices::Devices;
 use crate::files::{self, Owner};
 use crate::kernel_clock::SteeredKernel;
 use crate::measurement_logs::MeasurementLogs;
-use crate::ntp_sockets::NtpSockets;
 use crate::notification::Supervisor;
+use crate::ntp_sockets::NtpSockets;
 use crate::output::Output;
 use crate::random::KernelRandom;
 use crate::state_files::StateFiles;
-use crate::{configuration, defaults, privileges, start_checks};
+use crate::{
+    call_filter, cards, configuration, defaults, privileges, real_time_clock, start_checks,
+};
 
 /// Exit status after a fatal error.
 const FAILURE: u8 = 1;
@@ -152,6 +156,8 @@ fn initialise(
         sockets,
         commands,
         support,
+        devices,
+        initial_rtc,
     } = parts;
     let logs = MeasurementLogs::new(
         config.logging.directory.as_deref(),
@@ -161,9 +167,14 @@ fn initialise(
     match Daemon::new(engine, output, logs, sockets, support, files, config) {
         Ok(mut daemon) => {
             daemon.commands = commands;
+            daemon.devices = devices;
+            daemon.initial_rtc = initial_rtc;
             daemon.supervisor = Supervisor::new(arguments);
             daemon.reload_dumps = arguments.reload_dumps;
-            Ok((daemon, signals))
+            match call_filter::load(arguments.filter_level, &mut daemon.output) {
+                Ok(()) => Ok((daemon, signals)),
+                Err(text) => Err((daemon.output, text)),
+            }
         }
         Err(error) => Err((
             Output::stderr(),
@@ -177,6 +188,8 @@ struct Parts {
     sockets: NtpSockets,
     commands: CommandSockets,
     support: SocketSupport,
+    devices: Devices,
+    initial_rtc: Option<Option<RtcCoefficients>>,
 }
 
 impl Parts {
@@ -212,17 +225,27 @@ fn prepare(
         .effective_precision_s()
         .unwrap_or_else(measure_precision);
     let mut support = SocketSupport::probe(inherited);
-    if config.process.max_tx_buffers > 0 {
-        // Packets are recognised by their contents, which does without identifiers.
-        output.write(Severity::Warning, "Transmit ID not supported");
-    }
     let driver = clock_driver(arguments, config, output)?;
-    if arguments.set_from_rtc {
-        start_checks::restore_time(arguments, config, output);
-    }
     chrony_conf::start::check_rtc(config).map_err(|message| message.text)?;
+    let mut chip = real_time_clock::ChipAtStart::find(
+        config,
+        arguments.set_from_rtc,
+        reader,
+        &real_time_clock::open_system_chip,
+        output,
+    );
+    let measure_chip = arguments.set_from_rtc
+        && start_checks::restore_time(arguments, config, &chip, output)
+        && chip.tracked.is_some();
     start_checks::refclocks(config)?;
     let keys = Arc::new(configuration::load_keys(config, output, reader));
+    let cards = Cards::enable(config, &cards::system_devices, output)?;
+    if !cards.is_empty() {
+        support.enable_hardware_timestamps();
+    }
+    if config.process.max_tx_buffers > 0 && !support.enable_transmit_ids() {
+        output.write(Severity::Warning, "Transmit ID not supported");
+    }
     let mut sockets = NtpSockets::new(config);
     let report = sockets.open_permanent(&mut support)?;
     for text in report.errors {
@@ -271,11 +294,14 @@ fn prepare(
             .configure_command_access(rule)
             .map_err(|error| error.to_string())?;
     }
+    let devices = Devices::attach(chip.tracked.take(), cards, config, reader, &mut engine)?;
     Ok(Parts {
         engine,
         sockets,
         commands,
         support,
+        devices,
+        initial_rtc: measure_chip.then_some(chip.coefficients),
     })
 }
 
@@ -372,9 +398,23 @@ fn serve(
     let deadline = arguments
         .timeout_s
         .map(|seconds| now().monotonic.plus(f64::from(seconds)));
-    let mut enter = |daemon: &mut Daemon| enter_normal_operation(config, reader, daemon);
-    let ran = add_sources(config, reader, &mut daemon)
-        .and_then(|()| daemon.run(signals, deadline, &mut enter));
+    let mut measuring_rtc = match daemon.initial_rtc.take() {
+        Some(file) => daemon.start_initial_rtc_measurement(file),
+        None => false,
+    };
+    let first = if measuring_rtc {
+        Ok(())
+    } else {
+        add_sources(config, reader, &mut daemon)
+    };
+    let mut enter = |daemon: &mut Daemon| {
+        if std::mem::take(&mut measuring_rtc) {
+            add_sources(config, reader, daemon)
+        } else {
+            enter_normal_operation(config, reader, daemon)
+        }
+    };
+    let ran = first.and_then(|()| daemon.run(signals, deadline, &mut enter));
     match ran {
         Ok(end) => finish(config, daemon, end),
         Err(text) => {
@@ -451,6 +491,7 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
     let status = match end {
         End::Asked => 0,
         End::Done(status) => status,
+        End::Failed => return ExitCode::from(FAILURE),
         End::Timeout => {
             daemon.output.write(Severity::Info, "Timeout reached");
             u8::from(!daemon.engine.is_synchronised(now()))

@@ -19,6 +19,8 @@ const DROPPED: &[&str] = &[
     "Running with root privileges",
     "Timeout reached",
     "chronyd exiting",
+    // Depends on the kernel.
+    "Transmit ID not supported",
 ];
 
 fn command(case: &Case, folder: &Path) -> Command {
@@ -103,23 +105,16 @@ const PENDING: &[&[u8]] = &[
     b"refclock PHC /dev/null",
     b"refclock RTC /nonexistent",
     b"refclock RTC /dev/null",
-    b"hwtimestamp nosuchif",
-    b"hwtimestamp lo",
-    b"hwtimestamp nosuchinterfacename0",
-    b"rtcfile rtc1\nrtcdevice /nonexistent",
-    b"tempcomp temp-bad 30 pts1",
-    b"tempcomp temp 30 pts2",
-    b"tempcomp temp 30 pts3",
-    b"tempcomp temp 30 nopts",
-    b"tempcomp notemp 30 pts1",
-    b"tempcomp temp 30 0 0 1 0",
-    b"tempcomp /dev/null 30 0 0 0 0",
     b"ntsservercert /c\nntsserverkey /k",
     b"ntsservercert /c\nntsserverkey /k\nntsprocesses 0",
 ];
 
-/// The recorded reference was built without the key type TIGER, which is supported here.
-fn with_tiger_keys(mut case: Case) -> Case {
+/// What the recorded reference's machine could not do: keys of type TIGER, which are supported
+/// here, and identifiers of sent packets, which depend on the kernel.
+fn as_on_this_machine(mut case: Case) -> Case {
+    if case.mode == Mode::Start && case.config == b"maxtxbuffers 1" {
+        case.message.clear();
+    }
     if case.mode == Mode::Start && case.config == b"keyfile keys2" {
         let text = String::from_utf8(case.message).expect("text");
         let text = text.replace("Unsupported hash function in key 11\n", "");
@@ -139,7 +134,7 @@ fn check(mode: Mode) {
     let cases: Vec<Case> = table::cases()
         .into_iter()
         .filter(|case| case.mode == mode)
-        .map(with_tiger_keys)
+        .map(as_on_this_machine)
         .collect();
     let next = AtomicUsize::new(0);
     let work = || {
