@@ -2,6 +2,7 @@
 
 use chrony_conf::Config;
 use discipline::journal::Severity;
+use os_linux::CallError;
 use os_linux::clock::KernelRelease;
 use os_linux::process::{Capability, User, drop_privileges, effective_user_id};
 
@@ -49,13 +50,22 @@ pub fn drop_root(
     let is_root = effective_user_id() == 0;
     if is_root && (user.user_id != 0 || user.group_id != 0) {
         drop_privileges(user, &needed_capabilities(arguments, config))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| refusal(&error))?;
         check_key_files(config, output);
     }
     if effective_user_id() == 0 {
         output.write(Severity::Warning, "Running with root privileges");
     }
     Ok(())
+}
+
+/// The message about a refused call; only those that change the user tell the reason.
+fn refusal(error: &CallError) -> String {
+    if error.call.starts_with("set") {
+        error.to_string()
+    } else {
+        format!("{}() failed", error.call)
+    }
 }
 
 /// After the drop: key files must be readable, and should not be writable.
