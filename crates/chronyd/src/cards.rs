@@ -213,3 +213,6 @@ fn say_refusal(error: &EnableError, name: &str, output: &mut Output) {
     };
     output.write(Severity::Error, &text);
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,3 +272,6 @@ fn read_coefficients(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
