@@ -89,7 +89,12 @@ impl Engine {
             resid_freq_ppm: float(report.frequency_ppm),
             skew_ppm: float(report.skew_ppm),
             est_offset_s: float(report.offset_s),
-            est_offset_err_s: float(report.offset_error_s),
+            // Nothing is known, so nothing is claimed.
+            est_offset_err_s: if report.samples == 0 {
+                float(0.0)
+            } else {
+                float(report.offset_error_s)
+            },
         }))
     }
 

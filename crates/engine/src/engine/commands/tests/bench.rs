@@ -24,6 +24,11 @@ use crate::steering::ClockSetup;
 /// The first second of the window of NTP timestamps: that of the recordings is after 1970.
 const WINDOW_START_S: i64 = 200_000_000;
 
+/// The secret of key 1, 128 bits.
+const KEY_SECRET: &[u8] = b"sixteen bytes ok";
+/// Lengths of requests without a MAC, and with one of MD5.
+const REQUEST_LENGTHS: [usize; 2] = [48, 68];
+
 /// One way to a server, seconds.
 const DELAY_S: f64 = 1e-4;
 
@@ -67,7 +72,7 @@ impl Bench {
         };
         let key = |id, kind, secret: &[u8]| Key::new(id, kind, secret).unwrap();
         let keys = KeyRing::new([
-            key(1, KeyKind::Md5, b"a secret of md5"),
+            key(1, KeyKind::Md5, KEY_SECRET),
             key(2, KeyKind::Aes128, &[7; 16]),
         ]);
         let setup = Setup {
@@ -159,15 +164,18 @@ impl Bench {
         let Some(server) = self.servers.get(&outgoing.remote.ip()).copied() else {
             return;
         };
-        if request.first().is_none_or(|first| first & 7 != 3) || request.len() != 48 {
+        if request.first().is_none_or(|first| first & 7 != 3)
+            || !REQUEST_LENGTHS.contains(&request.len())
+        {
             return;
         }
-        let jitter_s = self.jitter.uniform() * 1e-5;
-        self.advance(DELAY_S + jitter_s);
-        let time = self.now.raw.plus(server.offset_s).as_ns();
+        let jitter_s = self.jitter.uniform() * 1e-6;
+        self.advance(DELAY_S);
+        let time = self.now.raw.plus(server.offset_s + jitter_s).as_ns();
         let stamp = NtpTimestamp::from_unix_ns(time).to_bits().to_be_bytes();
-        let mut response = [0u8; 48];
-        response[0] = 0x24;
+        let mut response = vec![0u8; 48];
+        // Leap status 3 goes with stratum 0: not synchronised.
+        response[0] = if server.stratum == 0 { 0xe4 } else { 0x24 };
         response[1] = server.stratum;
         response[2] = request[2];
         response[3] = (-24i8) as u8;
@@ -176,6 +184,12 @@ impl Bench {
         response[24..32].copy_from_slice(&request[40..48]);
         response[32..40].copy_from_slice(&stamp);
         response[40..48].copy_from_slice(&stamp);
+        if request.len() > response.len() {
+            let key = Key::new(1, KeyKind::Md5, KEY_SECRET).unwrap();
+            let digest = key.digest(&response);
+            response.extend_from_slice(&1u32.to_be_bytes());
+            response.extend_from_slice(digest.full());
+        }
         self.advance(DELAY_S);
         let datagram = Datagram {
             socket: outgoing.socket,
@@ -230,7 +244,12 @@ impl Bench {
 /// The configuration made of directives.
 pub(super) fn config(directives: &str) -> Config {
     let options = chrony_conf::options::Options {
-        directives: directives.lines().map(Into::into).collect(),
+        // One directive more, because without any the configuration file is read.
+        directives: directives
+            .lines()
+            .chain(["cmdport 0"])
+            .map(Into::into)
+            .collect(),
         ..Default::default()
     };
     let reader = chrony_conf::SystemReader::new(|_: &str, _| None::<IpAddr>);

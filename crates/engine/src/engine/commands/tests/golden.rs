@@ -115,3 +115,183 @@ fn raw_requests() {
     assert_eq!(count, 565);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
+
+/// A group of exchanges of `states.tsv` and the configuration that gives its state.
+struct State {
+    note: &'static str,
+    directives: &'static str,
+    /// A server that stops after a while.
+    stops: Option<&'static str>,
+}
+
+const fn state(note: &'static str, directives: &'static str) -> State {
+    State {
+        note,
+        directives,
+        stops: None,
+    }
+}
+
+/// Polls often, as in the recordings.
+const STATES: &[State] = &[
+    state("no sources, nothing enabled", ""),
+    state("local reference mode, no sources", "local stratum 8"),
+    state("noclientlog", "noclientlog"),
+    state("smoothtime leaponly", "smoothtime 400 0.01 leaponly"),
+    state(
+        "maxdistance 1e-9: state d",
+        "server 127.0.0.11 FAST\nmaxdistance 1e-9",
+    ),
+    state(
+        "maxjitter 1e-12: state ~",
+        "server 127.0.0.11 FAST\nmaxjitter 1e-12",
+    ),
+    state(
+        "minsources 3: state W",
+        "server 127.0.0.11 FAST\nminsources 3",
+    ),
+    state(
+        "require on an unreachable source: state W",
+        "server 127.0.0.11 FAST\nserver 127.0.0.77 FAST require",
+    ),
+    state(
+        "maxstratum 1: state r",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST\nmaxstratum 1",
+    ),
+    state(
+        "unsynchronised server: no samples, state M",
+        "server 127.0.0.16 minpoll 0 maxpoll 0",
+    ),
+    state(
+        "orphan mode: state O",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST\nlocal stratum 2 orphan",
+    ),
+    state(
+        "prefer: state P",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST prefer",
+    ),
+    state(
+        "combinelimit 0: state D",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST\ncombinelimit 0",
+    ),
+    state(
+        "trust: state x of untrusted source",
+        "server 127.0.0.13 FAST\nserver 127.0.0.11 FAST trust",
+    ),
+    state(
+        "no majority: state x of all",
+        "server 127.0.0.13 FAST\nserver 127.0.0.11 FAST",
+    ),
+    state(
+        "authselectmode require: effective noselect",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST key 1\nauthselectmode require",
+    ),
+    state(
+        "authselectmode mix",
+        "server 127.0.0.12 FAST\nserver 127.0.0.11 FAST key 1\nauthselectmode mix",
+    ),
+    state(
+        "key missing in the key file of the client",
+        "server 127.0.0.11 FAST key 77",
+    ),
+    state("large offset of the only source", "server 127.0.0.13 FAST"),
+    State {
+        stops: Some("127.0.0.17"),
+        ..state(
+            "stopped server: state S",
+            "server 127.0.0.17 FAST\nserver 127.0.0.11 FAST",
+        )
+    },
+    state(
+        "burst running",
+        "server 127.0.0.11 minpoll 6\nserver 127.0.0.77 minpoll 6\nserver 127.0.0.78 offline",
+    ),
+    state(
+        "DNS name of a server with an unresolvable name and pool",
+        "server nosuch.test\npool nosuchpool.test maxsources 3",
+    ),
+    state("original names", "server ntp1.test FAST"),
+    state(
+        "opencommands authdata ntpdata selectdata serverstats clients (without sources), UDP",
+        "server 127.0.0.11 FAST\nopencommands authdata ntpdata selectdata serverstats clients",
+    ),
+    state(
+        "opencommands sources authdata ntpdata, UDP",
+        "server 127.0.0.11 FAST\nopencommands sources authdata ntpdata",
+    ),
+    state(
+        "opencommands (empty), UDP",
+        "server 127.0.0.11 FAST\nopencommands",
+    ),
+    state("cmdallow not given, request from 127.0.0.9: dropped", ""),
+    state(
+        "cmdallow 127.0.0.9, request from 127.0.0.9",
+        "server 127.0.0.11 FAST\ncmdallow 127.0.0.9\nopencommands tracking",
+    ),
+    state(
+        "cmddeny all does not affect 127.0.0.1",
+        "server 127.0.0.11 FAST\ncmddeny all",
+    ),
+    state(
+        "cmdratelimit with localhost not limited",
+        "server 127.0.0.11 FAST\ncmdratelimit interval 12 burst 1 leak 4",
+    ),
+];
+
+/// The servers of the recordings.
+fn servers() -> [(&'static str, FakeServer); 5] {
+    let server = |stratum, offset_s| FakeServer { stratum, offset_s };
+    [
+        ("127.0.0.11", server(1, 0.0)),
+        ("127.0.0.12", server(2, 0.0)),
+        ("127.0.0.13", server(3, -0.3)),
+        ("127.0.0.16", server(0, 0.0)),
+        ("127.0.0.17", server(2, 0.0)),
+    ]
+}
+
+/// Every provoked state but that of 65536 sources, and names too long for the field.
+#[test]
+fn states() {
+    let all: Vec<_> = lines(data!("states.tsv")).collect();
+    let (mut total, mut failures) = (0, Vec::new());
+    for state in STATES {
+        let directives = state
+            .directives
+            .replace("FAST", "minpoll -3 maxpoll -3 iburst");
+        let mut bench = Bench::new(&directives, &servers());
+        bench
+            .names
+            .insert("ntp1.test".into(), "127.0.0.11".parse().unwrap());
+        bench.run_for(40.0);
+        if let Some(stopped) = state.stops {
+            bench.servers.remove(&stopped.parse().unwrap());
+            bench.run_for(12.0);
+        }
+        let exchanges = all.iter().filter(|line| line[10] == state.note);
+        let udp = if state.note.contains("request from 127.0.0.9") {
+            "udp 127.0.0.9"
+        } else {
+            "udp"
+        };
+        let exchanges = exchanges.map(|line| {
+            let transport = if line[8] == "udp" { udp } else { line[8] };
+            (line[0], line[1], line[2], transport)
+        });
+        let (count, failed) = replay_all(&mut bench, |_| 0.001, exchanges);
+        assert!(count > 0, "{}", state.note);
+        total += count;
+        failures.extend(
+            failed
+                .into_iter()
+                .map(|text| format!("[{}] {text}", state.note)),
+        );
+    }
+    println!(
+        "states.tsv: {} of {total}, {} in the file",
+        total - failures.len(),
+        all.len()
+    );
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert_eq!((total, all.len()), (282, 307));
+}
