@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod ntp;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::net::UdpSocket;
