@@ -1,0 +1,160 @@
+//! A server and a client on the loopback address, without root, network or configuration:
+//! `cargo run --release --example demo -p chronyd`.
+//!
+//! The program starts itself twice more in the role of chronyd, neither controlling the
+//! clock, lets the client measure the server, and prints what an administrator looks at.
+
+use std::fs::File;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// First argument of a process that is to be chronyd.
+const ROLE: &str = "--be-chronyd";
+
+/// Lines of the tracking log that show a clock being followed.
+const UPDATES_WANTED: usize = 12;
+
+/// The demonstration ends here in any case.
+const TIME_LIMIT: Duration = Duration::from_secs(9);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next();
+    if arguments.next().is_some_and(|first| first == ROLE) {
+        return chronyd::run(program.into_iter().chain(arguments));
+    }
+    match demonstrate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A daemon that ends with the demonstration.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn demonstrate() -> std::io::Result<()> {
+    let folder = std::env::temp_dir().join(format!("isochrony-demo-{}", std::process::id()));
+    std::fs::create_dir(&folder)?;
+    let result = run_in(&folder);
+    std::fs::remove_dir_all(&folder)?;
+    result
+}
+
+fn run_in(folder: &Path) -> std::io::Result<()> {
+    let (ntp_port, command_port) = (free_port()?, free_port()?);
+    let common = ["bindcmdaddress /", "pidfile /"].map(str::to_owned);
+    let server_lines = [
+        format!("port {ntp_port}"),
+        "cmdport 0".to_owned(),
+        "local stratum 1".to_owned(),
+        "allow 127.0.0.1".to_owned(),
+    ];
+    let client_lines = [
+        format!("server 127.0.0.1 port {ntp_port} iburst minpoll -4 maxpoll -4 xleave"),
+        "port 0".to_owned(),
+        format!("cmdport {command_port}"),
+        "bindcmdaddress 127.0.0.1".to_owned(),
+        format!("logdir {}", folder.display()),
+        "log tracking statistics".to_owned(),
+    ];
+    let _server = start(folder, "server", common.iter().chain(&server_lines))?;
+    let _client = start(folder, "client", common.iter().chain(&client_lines))?;
+    let tracking = folder.join("tracking.log");
+    let start = Instant::now();
+    while records(&tracking) < UPDATES_WANTED && start.elapsed() < TIME_LIMIT {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    show(
+        "Messages of the client",
+        &folder.join("client.messages"),
+        usize::MAX,
+    )?;
+    show("Its last corrections (tracking.log)", &tracking, 5)?;
+    show(
+        "Its last estimates (statistics.log)",
+        &folder.join("statistics.log"),
+        3,
+    )?;
+    report(command_port);
+    Ok(())
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn start<'a>(
+    folder: &Path,
+    name: &str,
+    lines: impl Iterator<Item = &'a String>,
+) -> std::io::Result<Daemon> {
+    let messages = File::create(folder.join(format!("{name}.messages")))?;
+    Command::new(std::env::current_exe()?)
+        .args([ROLE, "-U", "-x", "-d"])
+        .args(lines)
+        .stdin(Stdio::null())
+        .stderr(messages)
+        .spawn()
+        .map(Daemon)
+}
+
+/// Lines of a log below its titles.
+fn records(log: &Path) -> usize {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("20")).count()
+}
+
+fn show(title: &str, log: &Path, last: usize) -> std::io::Result<()> {
+    println!("== {title}");
+    let text = std::fs::read_to_string(log)?;
+    let titles = text.lines().find(|line| line.starts_with("   Date"));
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("20")).collect();
+    let shown = lines.len().saturating_sub(last);
+    for line in titles.into_iter().chain(lines.into_iter().skip(shown)) {
+        println!("{line}");
+    }
+    println!();
+    Ok(())
+}
+
+/// chronyc's reports, if it was built beside this program.
+fn report(command_port: u16) {
+    let beside = std::env::current_exe().ok().and_then(|path| {
+        let built: PathBuf = path.parent()?.parent()?.join("chronyc");
+        built.exists().then_some(built)
+    });
+    let Some(chronyc) = beside else {
+        println!("(`cargo build --release` also builds chronyc, whose reports are shown then)");
+        return;
+    };
+    for command in ["tracking", "sources", "sourcestats"] {
+        println!("== chronyc {command}");
+        let ran = Command::new(&chronyc)
+            .args([
+                "-n",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &command_port.to_string(),
+                command,
+            ])
+            .status();
+        if let Err(error) = ran {
+            println!("{}: {error}", chronyc.display());
+        }
+        println!();
+    }
+}
