@@ -25,6 +25,7 @@ use crate::ntp_sockets::{NtpSockets, OpenReport};
 use crate::output::Output;
 use crate::resolver::{Resolver, has_route};
 use crate::serving::Serving;
+use crate::signing::Signing;
 use crate::state_files::StateFiles;
 
 /// Why the loop ended.
@@ -76,6 +77,8 @@ pub struct Daemon {
     pub initial_rtc: Option<Option<RtcCoefficients>>,
     /// Answering requests.
     pub(crate) serving: Serving,
+    /// The MS-SNTP signing service, if there is one.
+    pub(crate) signing: Option<Signing>,
     resolver: Resolver,
     wakeups: WakeReceiver,
     poll: PollSet,
@@ -84,6 +87,7 @@ pub struct Daemon {
     config: Config,
     ready_commands: Vec<CommandSocket>,
     chip_ready: bool,
+    signing_ready: bool,
     /// `maxtxbuffers too small` has been said.
     pub(crate) said_few_buffers: bool,
     end: Option<End>,
@@ -102,15 +106,20 @@ pub fn now() -> Now {
 impl Daemon {
     /// Wires the parts.
     pub fn new(
-        engine: Engine,
-        output: Output,
+        mut engine: Engine,
+        mut output: Output,
         logs: MeasurementLogs,
         sockets: NtpSockets,
         support: SocketSupport,
         files: StateFiles,
         config: &Config,
     ) -> std::io::Result<Self> {
+        // Some sockets are open from start to exit.
+        engine.set_server_open(sockets.is_listening());
         let (waker, wakeups) = wake_pipe()?;
+        if config.server.signd_directory.is_some() {
+            output.write(Severity::Info, "MS-SNTP authentication enabled");
+        }
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
         let serving = Serving::new(&engine, &support, config.server.threads, Arc::clone(&wake))?;
         Ok(Self {
@@ -128,6 +137,8 @@ impl Daemon {
             chip_ready: false,
             said_few_buffers: false,
             serving,
+            signing: config.server.signd_directory.as_deref().map(Signing::new),
+            signing_ready: false,
             resolver: Resolver::new(wake),
             wakeups,
             poll: PollSet::default(),
@@ -186,6 +197,9 @@ impl Daemon {
             if std::mem::take(&mut self.chip_ready) {
                 self.serve_chip(woken);
             }
+            if std::mem::take(&mut self.signing_ready) {
+                self.serve_signing();
+            }
             self.wakeups.drain();
             while let Some(answer) = self.resolver.poll_answer() {
                 self.engine
@@ -223,6 +237,11 @@ impl Daemon {
             .iter()
             .map(|(socket, descriptor)| (self.poll.add(descriptor, Interest::READ), socket))
             .collect();
+        let signing = self
+            .signing
+            .as_ref()
+            .and_then(Signing::interest)
+            .map(|(descriptor, interest)| self.poll.add(descriptor, interest));
         let chip = self
             .devices
             .chip_descriptor()
@@ -234,6 +253,7 @@ impl Daemon {
             let readiness = self.poll.readiness(slot);
             readiness.any().then_some((socket, descriptor, readiness))
         }));
+        self.signing_ready = signing.is_some_and(|slot| self.poll.readiness(slot).any());
         self.chip_ready = chip.is_some_and(|slot| self.poll.readiness(slot).any());
         self.ready_commands.extend(
             commands
@@ -246,6 +266,11 @@ impl Daemon {
     /// Ends the loop at its next turn.
     pub fn stop(&mut self) {
         self.end = Some(End::Asked);
+    }
+
+    /// Whether the loop is to end at its next turn.
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Whether command sockets are open.

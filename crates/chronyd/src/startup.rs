@@ -426,8 +426,10 @@ fn serve(
 
 /// Adds the sources that are used first: those of `initstepslew`, or all of them.
 fn add_sources(config: &Config, reader: &dyn Reader, daemon: &mut Daemon) -> Step<()> {
-    if let (Mode::InitStepSlew { .. }, Some(initial)) =
-        (daemon.engine.mode(), &config.init_step_slew)
+    // With -q and -Q, too, the servers of initstepslew are the only ones.
+    let initial = config.init_step_slew.as_ref();
+    if daemon.engine.mode() != Mode::Normal
+        && let Some(initial) = initial.filter(|initial| !initial.addresses.is_empty())
     {
         for address in &initial.addresses {
             let line = chrony_conf::sources::parse_line(
@@ -458,6 +460,10 @@ pub fn enter_normal_operation(
     daemon: &mut Daemon,
 ) -> Step<()> {
     daemon.run_actions();
+    if daemon.has_ended() {
+        // The clock failed: nothing is ready.
+        return Ok(());
+    }
     daemon.supervisor.ready()?;
     if daemon.output.ready().is_err() {
         // The foreground process is gone, so nobody wants the daemon.
@@ -505,6 +511,7 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
         daemon.output.write(Severity::Fatal, &text);
         return ExitCode::from(FAILURE);
     }
+    daemon.engine.give_up_correction(now());
     if config.process.dump_directory.is_some() {
         daemon.engine.dump_sources();
         daemon.run_actions();

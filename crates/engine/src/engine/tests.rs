@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use chrony_conf::sources::{SourceKind, parse_line};
 use discipline::journal::Entry;
-use discipline::reference::NoClockControl;
+use discipline::reference::{ClockDriver, NoClockControl};
 use discipline::time::RawTime;
 
 use super::*;
@@ -12,6 +12,7 @@ use crate::random::SeededRandom;
 use crate::registry::Origin;
 
 mod cards;
+mod clock_failures;
 mod devices;
 
 /// An engine with a clock that stands still unless it is moved.
@@ -22,6 +23,10 @@ struct Bench {
 
 impl Bench {
     fn new(directives: &str, mode: Mode) -> Self {
+        Self::with_driver(directives, mode, Box::new(NoClockControl::default()))
+    }
+
+    fn with_driver(directives: &str, mode: Mode, driver: Box<dyn ClockDriver>) -> Self {
         let options = chrony_conf::options::Options {
             directives: directives.lines().map(Into::into).collect(),
             ..Default::default()
@@ -34,7 +39,7 @@ impl Bench {
         };
         let setup = Setup {
             clock: ClockSetup {
-                driver: Box::new(NoClockControl::default()),
+                driver,
                 precision_s: 1e-7,
                 window_start_s: 0,
                 drift: None,
@@ -258,4 +263,105 @@ fn broadcasts_are_sent_once_an_interval() {
         }
     }
     assert_eq!(sent, 10);
+}
+
+#[test]
+fn a_round_wanted_during_another_begins_when_that_ends() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    bench.add(SourceKind::Server, "one.test", Origin::Configuration);
+    bench.engine.all_sources_added(bench.now);
+    let (first, _) = bench.query().unwrap();
+    bench.add(SourceKind::Server, "two.test", Origin::Command);
+    bench.resolve(first, &["192.0.2.1"]);
+    let (second, name) = bench.query().unwrap();
+    assert_eq!(name, "two.test");
+    bench.resolve(second, &["192.0.2.2"]);
+    assert_eq!(bench.addresses(), ["192.0.2.1", "192.0.2.2"]);
+}
+
+#[test]
+fn pauses_between_rounds_start_over_when_nothing_is_left() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    bench.add(SourceKind::Server, "one.test", Origin::Configuration);
+    bench.engine.all_sources_added(bench.now);
+    for pause_s in [28.0, 56.0, 112.0] {
+        let (query, _) = bench.query().unwrap();
+        bench.resolve(query, &[]);
+        bench.wait(pause_s);
+    }
+    let (query, _) = bench.query().unwrap();
+    bench.resolve(query, &["192.0.2.1"]);
+    bench.add(SourceKind::Server, "two.test", Origin::Command);
+    bench.engine.drive_names(bench.now);
+    let (query, _) = bench.query().unwrap();
+    bench.resolve(query, &[]);
+    bench.wait(28.0);
+    assert_eq!(bench.query().unwrap().1, "two.test");
+}
+
+#[test]
+fn a_peer_that_gets_its_address_late_gets_the_server_socket() {
+    let mut bench = Bench::new("port 123", Mode::Normal);
+    bench.add(SourceKind::Peer, "peer.test", Origin::Configuration);
+    bench.engine.all_sources_added(bench.now);
+    let (query, _) = bench.query().unwrap();
+    bench.resolve(query, &["192.0.2.1"]);
+    let opened = bench.actions().into_iter().any(|action| {
+        matches!(
+            action,
+            Action::ServerSockets {
+                ipv4: true,
+                ipv6: false
+            }
+        )
+    });
+    assert!(opened);
+}
+
+#[test]
+fn an_accepted_replacement_is_asked_for_at_once() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    let ids = bench.add(SourceKind::Server, "one.test", Origin::Configuration);
+    bench.engine.all_sources_added(bench.now);
+    let (query, _) = bench.query().unwrap();
+    bench.resolve(query, &["192.0.2.1"]);
+    bench.actions();
+    bench.engine.request_replacement(bench.now, ids[0]);
+    assert_eq!(bench.query().unwrap().1, "one.test");
+}
+
+#[test]
+fn dumps_are_left_alone_until_normal_operation() {
+    let mode = Mode::InitStepSlew { threshold_s: 1.0 };
+    let mut bench = Bench::new("port 0", mode);
+    bench.add(SourceKind::Server, "192.0.2.1", Origin::InitStepSlew);
+    bench.engine.all_sources_added(bench.now);
+    let ready = |action: &Action| matches!(action, Action::SourcesReady);
+    assert!(!bench.actions().iter().any(ready));
+}
+
+#[test]
+fn an_idle_server_does_not_wake_up_to_publish() {
+    let mut bench = Bench::new("allow\nlocal waitunsynced 5", Mode::Normal);
+    bench.engine.set_server_open(true);
+    bench.engine.publish(bench.now);
+    assert_eq!(bench.engine.serving.next_timeout(), None);
+    let mut snapshots = bench.engine.server_snapshots();
+    assert_ne!(snapshots.get().reference.stratum, 10);
+    // A wake-up in which nothing happened does not make anything new to publish, …
+    bench.now.raw = bench.now.raw.plus(1.0);
+    bench.now.monotonic = bench.now.monotonic.plus(1.0);
+    bench.engine.handle_wakeup(bench.now);
+    assert!(!bench.engine.serving.stale);
+    // … but the local reference is served as soon as it is active.
+    bench.now.raw = bench.now.raw.plus(4.5);
+    bench.now.monotonic = bench.now.monotonic.plus(4.5);
+    bench.engine.handle_wakeup(bench.now);
+    bench.engine.publish(bench.now);
+    assert_eq!(snapshots.get().reference.stratum, 10);
+    let threads = Bench::new("allow\nserverthreads 2", Mode::Normal);
+    let mut engine = threads.engine;
+    engine.set_server_open(true);
+    engine.publish(threads.now);
+    assert!(engine.serving.next_timeout().is_some());
 }
