@@ -2,14 +2,14 @@
 //!
 //! The program is a thin layer over modules, from outside to inside:
 //!
-//! - [`options`] takes the arguments, [`privileges`] gives up root;
-//! - [`interactive`] or the loops here read commands;
-//! - [`commands`] holds the table of commands and turns arguments into requests, with the helpers
-//!   [`numbers`], [`resolver`] and [`date`];
-//! - [`reports`] asks for data and shows them in text, CSV and JSON ([`quantities`],
-//!   [`document`]);
-//! - [`client`] is the state of the session, which all of them share;
-//! - [`connection`] exchanges requests and replies ([`unix_socket`], [`signals`]).
+//! - `options` takes the arguments, `privileges` gives up root;
+//! - `interactive` or the loops here read commands;
+//! - `commands` holds the table of commands and turns arguments into requests, with the helpers
+//!   `numbers`, `resolver` and `date`;
+//! - `reports` asks for data and shows them in text, CSV and JSON (`quantities`,
+//!   `document`);
+//! - `client` is the state of the session, which all of them share;
+//! - `connection` exchanges requests and replies (`unix_socket`, `signals`).
 //!
 //! What the reference prints is printed byte for byte; what this client adds (JSON, suggestions,
 //! explanations of a failed connection) needs an option or goes to a terminal only, so that
