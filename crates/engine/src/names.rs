@@ -167,6 +167,9 @@ impl NameQueue {
             let exponent = self.round_exponent.max(*ROUND_EXPONENT.start());
             self.round_exponent = exponent;
             self.next_round = Some(now.plus(ROUND_PAUSE_UNIT_S * f64::from(exponent).exp2()));
+        } else if !unresolved_left {
+            // The next name that does not resolve is asked for again soon.
+            self.round_exponent = *ROUND_EXPONENT.start() - 1;
         }
         true
     }

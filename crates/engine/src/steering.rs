@@ -249,11 +249,13 @@ impl Steering {
         self.collect(now);
     }
 
-    /// Looks whether somebody else stepped the clock.
-    pub fn check_for_steps(&mut self, now: Now, journal: &mut Journal) {
-        if let Some(jump_s) = self.detector.check(now, journal) {
+    /// Looks whether somebody else stepped the clock; if so there are changes to follow.
+    pub fn check_for_steps(&mut self, now: Now, journal: &mut Journal) -> bool {
+        let jump_s = self.detector.check(now, journal);
+        if let Some(jump_s) = jump_s {
             self.reset(now, jump_s, journal);
         }
+        jump_s.is_some()
     }
 
     /// Everything measured is void: somebody else moved the clock by `jump_s`, or (with 0)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrony_conf::sources::SourceSpec as ConfSourceSpec;
 use ntp_wire::KeyRing;
 
-use super::Engine;
+use super::{Engine, Mode};
 use crate::action::Action;
 use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
 use crate::event::Now;
@@ -57,6 +57,7 @@ impl Engine {
             }
         }
         self.update_server_sockets();
+        self.serving.stale = true;
         Ok(added)
     }
 
@@ -97,6 +98,7 @@ impl Engine {
         }
         self.selector.refresh_options(&self.registry.views());
         self.update_server_sockets();
+        self.serving.stale = true;
         if !self.leaving {
             self.select(now, None);
         }
@@ -167,7 +169,9 @@ impl Engine {
     /// Starts polling all sources that have an address.
     pub(super) fn start_sources(&mut self, now: Now) {
         self.sources_started = true;
-        self.actions.push_back(Action::SourcesReady);
+        if !matches!(self.mode(), Mode::InitStepSlew { .. }) {
+            self.actions.push_back(Action::SourcesReady);
+        }
         self.start_devices(now);
         let ids: Vec<SourceId> = self
             .registry

@@ -225,7 +225,7 @@ impl Engine {
             .chain(self.names.next_timeout())
             .chain(self.steering.next_timeout())
             .chain(self.normal_mode_at)
-            .chain(self.serving.next_publication)
+            .chain(self.serving.next_timeout())
             .chain(self.next_broadcast())
             .chain(self.devices.next_timeout())
             .chain(self.next_card_timeout())
@@ -269,8 +269,9 @@ impl Engine {
 
     /// Called after every wait: notices when somebody else changed the clock.
     pub fn handle_wakeup(&mut self, now: Now) {
-        self.steering.check_for_steps(now, &mut self.journal);
-        self.propagate(now);
+        if self.steering.check_for_steps(now, &mut self.journal) {
+            self.propagate(now);
+        }
     }
 
     /// The server (or PTP) sockets are open or not: decides whether the loop test is made.
@@ -293,6 +294,16 @@ impl Engine {
     /// Whether the own stratum is better than that of an unsynchronised server.
     pub fn is_synchronised(&mut self, now: Now) -> bool {
         self.steering.own_reference(now).stratum < ntp_wire::STRATUM_UNSYNCHRONISED
+    }
+
+    /// The daemon is about to exit: the remaining correction is forgotten, so that what is
+    /// saved of the sources is true of the clock as it is left. Call it before
+    /// [`Engine::dump_sources`] and [`Engine::finish`].
+    pub fn give_up_correction(&mut self, now: Now) {
+        self.steering.act(now, &mut self.journal, |_, act| {
+            act.clock.finish(act.now, act.journal);
+        });
+        self.propagate(now);
     }
 
     /// The daemon exits: sources go without touching the clock, which is left alone with

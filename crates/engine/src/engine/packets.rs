@@ -309,8 +309,12 @@ impl Engine {
             return;
         };
         let question = source.question(Purpose::Replacement(id));
-        self.names
-            .request_replacement(now.monotonic, question, self.random.as_mut());
+        let accepted =
+            self.names
+                .request_replacement(now.monotonic, question, self.random.as_mut());
+        if accepted {
+            self.drive_names(now);
+        }
     }
 }
 

@@ -45,8 +45,14 @@ impl Engine {
             });
         }
         let left = self.registry.has_unresolved();
-        if self.names.round_ended(now.monotonic, left) && !self.sources_started {
-            self.start_sources(now);
+        if self.names.round_ended(now.monotonic, left) {
+            if !self.sources_started {
+                self.start_sources(now);
+            }
+            // A round that was asked for in the meantime begins now.
+            if self.names.round_due(now.monotonic) {
+                self.drive_names(now);
+            }
         }
     }
 
@@ -155,6 +161,10 @@ impl Engine {
                 }
             }
         }
+        // A peer needs the server socket, and the server has to know whose packets are not
+        // requests.
+        self.update_server_sockets();
+        self.serving.stale = true;
         if self.sources_started {
             self.with_association(id, now, |association, cx| association.start(cx));
         }

@@ -34,8 +34,15 @@ pub(super) struct Serving {
     needed: [bool; 2],
     /// Something that is served changed.
     pub(super) stale: bool,
-    pub(super) next_publication: Option<MonotonicTime>,
+    next_publication: Option<MonotonicTime>,
+    /// Other threads answer, who cannot publish what is due themselves.
+    publishes_by_timer: bool,
+    last_published: Option<PublishedState>,
 }
+
+/// What of the reference changes with time alone: leap status, stratum, reference ID and
+/// reference time.
+type PublishedState = (ntp_wire::LeapIndicator, u8, u32, ntp_wire::NtpTimestamp);
 
 impl Serving {
     pub(super) fn new(config: &Config, precision_s: f64, random: &mut dyn RandomSource) -> Self {
@@ -66,7 +73,14 @@ impl Serving {
             needed: [false; 2],
             stale: true,
             next_publication: None,
+            publishes_by_timer: server.threads != 1,
+            last_published: None,
         }
+    }
+
+    /// When something has to be published although no request came to this thread.
+    pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
+        self.next_publication.filter(|_| self.publishes_by_timer)
     }
 
     /// The main thread's access to the records of clients.
@@ -144,12 +158,15 @@ impl Engine {
             .serving
             .next_publication
             .is_none_or(|at| at <= now.monotonic);
-        if !self.serving.stale && !due {
+        let own = self.steering.own_reference(now);
+        // The local reference comes, goes and is renewed without an event.
+        let state = (own.leap, own.stratum, own.reference_id, own.reference_time);
+        if !self.serving.stale && !due && self.serving.last_published == Some(state) {
             return;
         }
         self.serving.stale = false;
+        self.serving.last_published = Some(state);
         self.serving.next_publication = Some(now.monotonic.plus(PUBLISH_INTERVAL_S));
-        let own = self.steering.own_reference(now);
         let (at, _) = self.steering.cook(now.raw);
         let correction_s = self.steering.clock().correction(now.raw);
         let scale = self.steering.monotonic_scale();
