@@ -29,6 +29,7 @@ pub mod resolver;
 pub mod sent_packets;
 pub mod server_threads;
 pub mod serving;
+pub mod signing;
 pub mod start_checks;
 pub mod startup;
 pub mod state_files;

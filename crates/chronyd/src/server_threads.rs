@@ -44,6 +44,8 @@ pub enum Forwarded {
         remote: SocketAddr,
         /// From which address.
         local: Option<IpAddr>,
+        /// Through which interface, for link-local addresses.
+        interface: u32,
         /// The key ID of the request.
         key_id: u32,
         /// The answer.
@@ -72,6 +74,7 @@ impl Forwarded {
             Leftover::Sign { key_id } => Self::Sign {
                 remote,
                 local,
+                interface: datagram.ancillary.interface,
                 key_id,
                 answer: answer.to_vec(),
             },

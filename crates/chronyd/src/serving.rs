@@ -13,6 +13,7 @@ use crate::answering::Answering;
 use crate::daemon::{Daemon, now};
 use crate::random::KernelRandom;
 use crate::server_threads::{Forwarded, ServerThreads};
+use crate::signing::Client;
 
 /// Answering in the main thread, and the threads beside it.
 pub struct Serving {
@@ -157,7 +158,21 @@ impl Daemon {
                     self.answer_passed_back(descriptor, &datagram);
                 }
             }
-            Forwarded::Sign { .. } => {}
+            Forwarded::Sign {
+                remote,
+                local,
+                interface,
+                key_id,
+                answer,
+            } => {
+                let client = Client {
+                    socket,
+                    remote,
+                    local,
+                    interface,
+                };
+                self.sign(client, key_id, &answer);
+            }
         }
     }
 
