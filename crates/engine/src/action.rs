@@ -3,10 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use discipline::reference::MailRequest;
+use nts::verify::TimeCheck;
 
 use crate::event::Socket;
 use crate::ids::SourceId;
 use crate::names::{Family, QueryId};
+use crate::nts_client::EstablishmentId;
 
 /// Longest NTP packet that is sent, with room for the NTP-over-PTP prefix.
 pub const PACKET_MAX: usize = 1140 + 56;
@@ -96,6 +98,23 @@ pub enum RtcOrder {
     },
 }
 
+/// A key establishment to be made.
+#[derive(Clone, Debug)]
+pub struct KeyRequest {
+    /// For which source.
+    pub source: SourceId,
+    /// To be given back with the result.
+    pub establishment: EstablishmentId,
+    /// Configured name of the source, or its address as text.
+    pub name: String,
+    /// The NTS-KE server.
+    pub address: SocketAddr,
+    /// Number of the set of trusted certificates.
+    pub cert_set: u32,
+    /// Whether and when the dates of certificates are checked.
+    pub time: TimeCheck,
+}
+
 /// One thing to do. The caller drains [`crate::Engine::poll_action`] after every event and
 /// does things in order.
 #[derive(Clone, Debug)]
@@ -143,6 +162,23 @@ pub enum Action {
         /// Which file.
         file: SavedFile,
     },
+    /// Make a key establishment and report [`crate::Engine::handle_key_establishment`].
+    StartKeyEstablishment(Box<KeyRequest>),
+    /// The result of the source's key establishment is not wanted any more.
+    CancelKeyEstablishment {
+        /// Whose.
+        source: SourceId,
+    },
+    /// Read a file of cookies, delete it, and report [`crate::Engine::handle_cookies`] before
+    /// anything else, if there was one.
+    TakeCookies {
+        /// Whose.
+        source: SourceId,
+        /// Which file.
+        file: SavedFile,
+    },
+    /// Save the NTS server's keys (command `dump`).
+    SaveServerKeys,
     /// Test whether addresses have a route and report [`crate::Engine::handle_routes`]
     /// (command `onoffline`).
     CheckRoutes {

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod event;
 pub mod ids;
 pub mod names;
+pub mod nts_client;
 pub mod random;
 pub mod registry;
 pub mod server;

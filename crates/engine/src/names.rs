@@ -63,6 +63,8 @@ pub enum Purpose {
     Replacement(SourceId),
     /// Check that the address of this source is still one of its name.
     Refresh(SourceId),
+    /// Find the NTP server that this source negotiated by NTS-KE.
+    NegotiatedServer(SourceId),
 }
 
 /// A name to be resolved.
@@ -190,7 +192,7 @@ impl NameQueue {
         true
     }
 
-    /// Queues a check of a source's address.
+    /// Queues a check of a source's address, or the name of its negotiated server.
     pub fn request_refresh(&mut self, question: Question) {
         if !self.is_queued(&question) {
             self.waiting.push_back(question);
@@ -212,7 +214,7 @@ impl NameQueue {
     pub fn forget(&mut self, source: SourceId) {
         let is_for = |purpose: &Purpose| {
             matches!(purpose, Purpose::Source(id) | Purpose::Replacement(id) | Purpose::Refresh(id)
-                if *id == source)
+                | Purpose::NegotiatedServer(id) if *id == source)
         };
         self.waiting.retain(|question| !is_for(&question.purpose));
     }

@@ -27,6 +27,8 @@ pub struct SourceDefaults {
     pub precision_s: f64,
     /// Directive `ptpport`; 0 is off.
     pub ptp_port: u16,
+    /// Directive `ntsrefresh`, seconds.
+    pub nts_refresh_s: u32,
     /// Which estimator steers the clock.
     pub estimator: discipline::samples::EstimatorKind,
 }
@@ -43,6 +45,7 @@ impl SourceDefaults {
             max_samples: config.client.maxsamples,
             precision_s,
             ptp_port: config.server.ptp_port,
+            nts_refresh_s: non_negative(config.nts.refresh_s),
             estimator,
         }
     }
@@ -63,6 +66,7 @@ impl SourceDefaults {
         let nts = (options.nts && kind != SpecKind::Peer).then_some(NtsOptions {
             port: options.ntsport,
             cert_set: options.certset,
+            refresh_s: self.nts_refresh_s,
         });
         let mode = match kind {
             SpecKind::Peer => AssociationMode::SymmetricActive,
@@ -94,10 +98,10 @@ impl SourceDefaults {
             version: options.version,
             extension_monotonic_root: options.extension_fields.monotonic_root,
             extension_net_correction: options.extension_fields.network_correction,
-            authentication: match (&nts, options.key) {
-                (Some(_), _) => AuthenticationKind::NetworkTimeSecurity,
-                (None, 0) => AuthenticationKind::None,
-                (None, id) => AuthenticationKind::SymmetricKey(id),
+            authentication: match (options.nts, options.key) {
+                (true, _) => AuthenticationKind::NetworkTimeSecurity,
+                (false, 0) => AuthenticationKind::None,
+                (false, id) => AuthenticationKind::SymmetricKey(id),
             },
             long_digest,
             over_ptp: self.ptp_port > 0 && options.port == self.ptp_port,

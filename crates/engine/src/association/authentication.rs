@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use discipline::time::MonotonicTime;
 use ntp_wire::{Authentication, KeyRing, MessageTooLong, MessageWriter, Packet};
+
+use crate::random::RandomSource;
 
 /// The packet could not be authenticated; nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +19,12 @@ impl From<MessageTooLong> for AuthenticationFailed {
 
 /// Makes and checks the authentication of one association's packets.
 ///
-/// [`NoAuthentication`] and [`SymmetricKey`] are here; the owner implements it over the
-/// NTS client.
+/// [`NoAuthentication`] and [`SymmetricKey`] are here, NTS in [`crate::nts_client`].
 pub trait Authenticator {
     /// Called before each request. `false`: keys or cookies are missing, nothing is sent
     /// and the request counts as missed (ntp chapter, section 8.4, step 3).
-    fn prepare(&mut self) -> bool {
+    fn prepare(&mut self, now: MonotonicTime, random: &mut dyn RandomSource) -> bool {
+        let _ = (now, random);
         true
     }
 

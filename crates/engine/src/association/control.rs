@@ -105,6 +105,15 @@ impl Association {
         outcome
     }
 
+    /// What the latest poll lacked has come: the next one is made as soon as the distance to
+    /// other sources' requests allows.
+    pub fn transmit_soon(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.transmit_at.is_some() {
+            self.plan_transmission(0.0, cx);
+        }
+        Outcome::default()
+    }
+
     /// Ends all timers, because the source is removed.
     pub fn stop(&mut self, cx: &mut Context<'_>) -> Outcome {
         let mut outcome = Outcome::default();

@@ -46,7 +46,7 @@ impl Association {
         if !self.prepare_burst(cx, outcome) {
             return;
         }
-        if !cx.authenticator.prepare() {
+        if !cx.authenticator.prepare(cx.now.monotonic, cx.random) {
             self.update_reachability(false, outcome);
             self.count_filter_miss(cx, outcome);
             self.last_transmission = Some(cx.now.monotonic);

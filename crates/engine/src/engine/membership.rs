@@ -10,6 +10,7 @@ use crate::action::Action;
 use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
 use crate::event::Now;
 use crate::ids::SourceId;
+use crate::nts_client::{NothingAuthentic, NtsClient};
 use crate::registry::{AddError, Origin, SourceAuthenticator, SourceSpec};
 
 impl Engine {
@@ -30,7 +31,7 @@ impl Engine {
         if line.options.nts && spec.nts.is_none() {
             self.journal.warning("NTS not supported with peers");
         }
-        if key != 0 && spec.nts.is_none() {
+        if key != 0 && !line.options.nts {
             match self.keys.get(key) {
                 None => self.journal.warning(format!("Key {key} is missing")),
                 Some(found) if found.is_weak() => {
@@ -43,6 +44,9 @@ impl Engine {
         let mut authenticate = |spec: &SourceSpec| authenticator(spec, keys);
         let added = self.registry.add(&spec, origin, &mut authenticate)?;
         self.announce_added(&added, origin);
+        for id in &added {
+            self.begin_nts(*id);
+        }
         self.selector.refresh_options(&self.registry.views());
         let has_address = added.iter().any(|id| {
             self.registry
@@ -82,6 +86,8 @@ impl Engine {
     /// Removes a source; the selection follows.
     pub fn remove_source(&mut self, now: Now, id: SourceId) -> bool {
         self.with_association(id, now, |association, cx| association.stop(cx));
+        self.save_cookies(now, id);
+        self.cancel_key_establishment(id);
         let Some((source, pool)) = self.registry.remove(id) else {
             return false;
         };
@@ -191,6 +197,13 @@ fn authenticator(spec: &SourceSpec, keys: &Arc<KeyRing>) -> SourceAuthenticator 
         AuthenticationKind::SymmetricKey(id) => {
             SourceAuthenticator::Key(SymmetricKey::new(id, Arc::clone(keys)))
         }
-        _ => SourceAuthenticator::None(NoAuthentication),
+        AuthenticationKind::NetworkTimeSecurity => match spec.nts {
+            Some(options) => {
+                let nts = NtsClient::new(spec.name.clone(), spec.port, options);
+                SourceAuthenticator::Nts(Box::new(nts))
+            }
+            None => SourceAuthenticator::Impossible(NothingAuthentic),
+        },
+        AuthenticationKind::None => SourceAuthenticator::None(NoAuthentication),
     }
 }

@@ -14,6 +14,7 @@ mod commands;
 mod devices;
 mod dumps;
 mod membership;
+mod nts_sessions;
 mod one_shot;
 mod packets;
 mod resolving;
@@ -37,6 +38,7 @@ pub use cards::CardSettings;
 pub use commands::CommandPeer;
 pub use devices::rtc_coefficients;
 pub use discipline::reference::Mode;
+pub use nts_sessions::Refusal;
 
 use crate::action::Action;
 use crate::association::{LocalState, TransmissionSchedule};
@@ -51,6 +53,7 @@ use broadcasting::Broadcast;
 use cards::Card;
 use commands::Commands;
 use devices::Devices;
+use nts_sessions::NtsState;
 use serving::Serving;
 
 /// Whether a packet is to be given to the server.
@@ -122,6 +125,7 @@ pub struct Engine {
     broadcasts: Vec<Broadcast>,
     cards: Vec<Card>,
     devices: Devices,
+    nts: NtsState,
     /// When normal operation begins after `initstepslew`.
     normal_mode_at: Option<MonotonicTime>,
     /// Whether the start was for `initstepslew`.
@@ -183,6 +187,7 @@ impl Engine {
             broadcasts: Broadcast::all(config),
             cards: Vec::new(),
             devices: Devices::default(),
+            nts: NtsState::new(config),
             normal_mode_at: None,
             initial_correction: matches!(setup.mode, Mode::InitStepSlew { .. }),
         };

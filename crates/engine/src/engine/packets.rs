@@ -181,6 +181,7 @@ impl Engine {
         let outcome = event(&mut source.association, &mut context);
         let disposition = outcome.disposition;
         self.apply(id, now, outcome);
+        self.start_key_establishment_if_wanted(now, id);
         disposition
     }
 

@@ -27,6 +27,9 @@ impl Engine {
             }
             Purpose::Replacement(id) => self.replace_address(now, id, found),
             Purpose::Refresh(id) => self.refresh_address(now, id, found),
+            Purpose::NegotiatedServer(id) => {
+                self.handle_negotiated_name(now, id, &question.name, found);
+            }
         }
         self.drive_names(now);
     }
@@ -65,7 +68,10 @@ impl Engine {
     }
 
     fn refresh_address(&mut self, now: Now, id: SourceId, found: &[ResolvedAddress]) {
-        let current = self.registry.get(id).and_then(|source| source.address());
+        let current = self
+            .registry
+            .get(id)
+            .and_then(|source| source.resolved_address());
         if current.is_some_and(|current| found.iter().any(|other| other.address == current)) {
             self.note_resolved(now, id);
         } else {
@@ -136,19 +142,19 @@ impl Engine {
             .placeholder
             .is_none()
             .then(|| source.address_text().to_owned());
+        if former.is_some() {
+            self.save_cookies(now, id);
+        }
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
         source.placeholder = None;
-        source.tentative = true;
+        source.address_negotiated = false;
         source.resolved_at = Some(now.monotonic);
-        source.local_address = None;
-        source.forget_samples();
         let was_selected = self.selector.selected() == Some(id.0);
-        self.selector.reset_source(id.0);
-        let remote = SocketAddr::new(address, port);
-        self.with_association(id, now, |association, cx| {
-            association.change_address(remote, cx)
-        });
-        if let Some(source) = self.registry.get_mut(id) {
-            source.update_names();
+        self.change_remote(now, id, SocketAddr::new(address, port));
+        self.begin_nts(id);
+        if let Some(source) = self.registry.get(id) {
             let (new, name) = (source.address_text(), &source.spec.name);
             match former {
                 Some(former) => {
@@ -171,5 +177,24 @@ impl Engine {
         if was_selected {
             self.select(now, None);
         }
+    }
+
+    /// Lets a source have another address or port, and drops what was learnt from the
+    /// former one.
+    pub(super) fn change_remote(&mut self, now: Now, id: SourceId, remote: SocketAddr) {
+        let Some(source) = self.registry.get_mut(id) else {
+            return;
+        };
+        source.tentative = true;
+        source.local_address = None;
+        source.forget_samples();
+        self.selector.reset_source(id.0);
+        self.with_association(id, now, |association, cx| {
+            association.change_address(remote, cx)
+        });
+        if let Some(source) = self.registry.get_mut(id) {
+            source.update_names();
+        }
+        self.serving.stale = true;
     }
 }

@@ -61,6 +61,7 @@ impl Engine {
                 Change::Known(change) => {
                     self.serving.adjustments.count = self.serving.adjustments.count.wrapping_add(1);
                     self.serving.adjustments.latest_offset_s = change.offset_s;
+                    self.nts.clock_updates += 1;
                     self.shift_cards(Some(&change));
                     for source in self.registry.iter_mut() {
                         source.statistics.shift(&change);

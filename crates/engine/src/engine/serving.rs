@@ -201,6 +201,7 @@ impl Engine {
             smoothing: self.served_smoothing(now),
             access: Arc::clone(&self.serving.access),
             keys: Arc::clone(&self.keys),
+            nts: self.nts.server_keys.clone(),
             sources: sources.into(),
             cards: self.card_times().into(),
             ..previous

@@ -14,6 +14,9 @@ use crate::association::{
 };
 use crate::ids::{PoolId, SourceId};
 use crate::names::Family;
+use crate::nts_client::{NothingAuthentic, NtsClient};
+
+pub use crate::nts_client::NtsOptions;
 
 /// Which directive or command made the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +40,6 @@ pub enum Origin {
     Command,
     /// `initstepslew`; removed when the initial correction is made.
     InitStepSlew,
-}
-
-/// Options of `nts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NtsOptions {
-    /// `ntsport`
-    pub port: u16,
-    /// `certset`
-    pub cert_set: u32,
 }
 
 /// Everything that a `server`, `pool` or `peer` line says.
@@ -80,6 +74,10 @@ pub enum SourceAuthenticator {
     None(NoAuthentication),
     /// By a symmetric key.
     Key(SymmetricKey),
+    /// By Network Time Security.
+    Nts(Box<NtsClient>),
+    /// A peer with `nts`, which does not exist.
+    Impossible(NothingAuthentic),
 }
 
 impl SourceAuthenticator {
@@ -88,6 +86,8 @@ impl SourceAuthenticator {
         match self {
             Self::None(none) => none,
             Self::Key(key) => key,
+            Self::Nts(nts) => nts.as_mut(),
+            Self::Impossible(nothing) => nothing,
         }
     }
 
@@ -190,6 +190,17 @@ impl Source {
         self.placeholder
             .is_none()
             .then(|| self.association.remote().ip())
+    }
+
+    /// The address that the name resolved to, if it is known: the NTS-KE server's, from which
+    /// the one in use may differ.
+    pub fn resolved_address(&self) -> Option<IpAddr> {
+        let address = self.address()?;
+        match &self.authenticator {
+            SourceAuthenticator::Nts(nts) => nts.key_server().map(|server| server.ip()),
+            _ => None,
+        }
+        .or(Some(address))
     }
 
     /// The address and port, if known.

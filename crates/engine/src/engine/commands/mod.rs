@@ -82,7 +82,7 @@ pub(super) struct Commands {
     /// Those that the rate limit dropped.
     drops: u64,
     /// The main thread's access to the records of clients; `None` with `noclientlog`.
-    clients: Option<LogReader>,
+    pub(super) clients: Option<LogReader>,
     /// `settime`.
     manual: ManualInput,
     /// `smoothtime`, when configured.
@@ -194,7 +194,7 @@ impl Engine {
             R::SelectData(index) => self.selection_data(index),
             R::NtpData(source) => self.ntp_data(source.address),
             R::NtpSourceName(source) => self.source_name(source.address),
-            R::AuthData(source) => self.authentication_data(source.address),
+            R::AuthData(source) => self.authentication_data(now, source.address),
             R::Activity => self.activity(),
             R::Tracking => self.tracking_data(now),
             R::Smoothing => self.smoothing_data(now),
@@ -235,7 +235,7 @@ impl Engine {
             R::ReloadSources => self.request_source_reload(),
             R::Rekey => self.request_keys(),
             R::CycleLogs => self.cycle_logs(),
-            R::Dump => self.dump(),
+            R::Dump => self.dump(now),
             R::Shutdown => self.shut_down(),
             R::Manual(option) => self.change_manual(option.option),
             R::SetTime(entry) => self.set_time(now, entry.time),

@@ -9,12 +9,12 @@ use crate::event::Now;
 use crate::server::statistics::OtherCounts;
 
 impl Engine {
-    /// Key establishment counts when the engine serves it.
     pub(super) fn server_statistics(&self) -> Answer {
         let other = OtherCounts {
             cmd_hits: self.commands.hits,
             cmd_drops: self.commands.drops,
-            ..OtherCounts::default()
+            nke_hits: self.nts.server_hits,
+            nke_drops: self.nts.server_drops,
         };
         Ok(Reply::ServerStats(self.server_shared().statistics(other)))
     }

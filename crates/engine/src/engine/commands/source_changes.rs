@@ -211,8 +211,10 @@ impl Engine {
         DONE
     }
 
-    pub(super) fn dump(&mut self) -> Answer {
+    pub(super) fn dump(&mut self, now: Now) -> Answer {
         self.dump_sources();
+        self.save_all_cookies(now);
+        self.actions.push_back(Action::SaveServerKeys);
         DONE
     }
 

@@ -144,9 +144,7 @@ impl Engine {
         Ok(Reply::NtpSourceName(SourceName::new(&name)))
     }
 
-    /// Sources with NTS are reported as not authenticated as long as the engine has no NTS
-    /// client: the seam is [`crate::registry::SourceAuthenticator`].
-    pub(super) fn authentication_data(&self, address: Address) -> Answer {
+    pub(super) fn authentication_data(&self, now: Now, address: Address) -> Answer {
         let id = self.source_by_address(address)?;
         let kind = self
             .registry
@@ -164,6 +162,23 @@ impl Engine {
                 // The low 16 bits are what is told.
                 data.key_length_bits = key.secret_bits() as u16;
             }
+        }
+        if kind == Some(AuthenticationKind::NetworkTimeSecurity) {
+            data.mode = AuthMode::Nts;
+        }
+        if let Some(report) = self.authentication_report(now, id) {
+            data = AuthData {
+                mode: AuthMode::Nts,
+                key_type: report.key_type,
+                key_id: report.key_id,
+                key_length_bits: report.key_length_bits,
+                ke_attempts: report.attempts,
+                last_ke_ago_s: report.last_establishment_ago_s,
+                cookies: report.cookies,
+                cookie_length: report.cookie_length,
+                nak: report.nak.into(),
+                ..AuthData::default()
+            };
         }
         Ok(Reply::AuthData(data))
     }
