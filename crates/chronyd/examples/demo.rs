@@ -6,12 +6,15 @@
 
 use std::fs::File;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// First argument of a process that is to be chronyd.
 const ROLE: &str = "--be-chronyd";
+
+/// First argument of a process that is to be chronyc.
+const CHRONYC_ROLE: &str = "--be-chronyc";
 
 /// Lines of the tracking log that show a clock being followed.
 const UPDATES_WANTED: usize = 12;
@@ -22,8 +25,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(9);
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next();
-    if arguments.next().is_some_and(|first| first == ROLE) {
-        return chronyd::run(program.into_iter().chain(arguments));
+    match arguments.next() {
+        Some(role) if role == ROLE => return chronyd::run(program.into_iter().chain(arguments)),
+        Some(role) if role == CHRONYC_ROLE => {
+            return chronyc::run(program.into_iter().chain(arguments));
+        }
+        _ => {}
     }
     match demonstrate() {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,8 +95,7 @@ fn run_in(folder: &Path) -> std::io::Result<()> {
         &folder.join("statistics.log"),
         3,
     )?;
-    report(command_port);
-    Ok(())
+    report(command_port)
 }
 
 fn free_port() -> std::io::Result<u16> {
@@ -130,31 +136,15 @@ fn show(title: &str, log: &Path, last: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-/// chronyc's reports, if it was built beside this program.
-fn report(command_port: u16) {
-    let beside = std::env::current_exe().ok().and_then(|path| {
-        let built: PathBuf = path.parent()?.parent()?.join("chronyc");
-        built.exists().then_some(built)
-    });
-    let Some(chronyc) = beside else {
-        println!("(`cargo build --release` also builds chronyc, whose reports are shown then)");
-        return;
-    };
+/// chronyc's reports about the client.
+fn report(command_port: u16) -> std::io::Result<()> {
+    let port = command_port.to_string();
     for command in ["tracking", "sources", "sourcestats"] {
         println!("== chronyc {command}");
-        let ran = Command::new(&chronyc)
-            .args([
-                "-n",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &command_port.to_string(),
-                command,
-            ])
-            .status();
-        if let Err(error) = ran {
-            println!("{}: {error}", chronyc.display());
-        }
+        Command::new(std::env::current_exe()?)
+            .args([CHRONYC_ROLE, "-n", "-h", "127.0.0.1", "-p", &port, command])
+            .status()?;
         println!();
     }
+    Ok(())
 }
