@@ -6,7 +6,7 @@
 
 use crate::arguments::Arguments;
 use crate::config::{
-    Broadcast, ClockSettings, LeapSecondMode, MakeStep, MaxChange, SmoothTime,
+    Broadcast, ClockSettings, Estimator, LeapSecondMode, MakeStep, MaxChange, SmoothTime,
     TemperatureCompensation, TemperatureCurve,
 };
 use crate::diagnostics::{Fault, Reason};
@@ -15,6 +15,12 @@ use crate::logging::MailOnChange;
 use crate::numbers;
 use crate::sources::NTP_PORT;
 use crate::text;
+
+/// Words of `estimator`.
+pub const ESTIMATORS: &[(&str, Estimator)] = &[
+    ("regression", Estimator::Regression),
+    ("kalman", Estimator::Kalman),
+];
 
 /// Words of `leapsecmode`.
 pub const LEAP_MODES: &[(&str, LeapSecondMode)] = &[

@@ -227,6 +227,16 @@ pub enum LeapSecondMode {
     Ignore,
 }
 
+/// `estimator`, a directive of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimator {
+    /// The reference's weighted regression.
+    #[default]
+    Regression,
+    /// A bank of Kalman filters.
+    Kalman,
+}
+
 /// `makestep THR LIMIT`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MakeStep {
@@ -305,6 +315,8 @@ pub struct ClockSettings {
     pub drift_file: Option<PathBuf>,
     /// Interval of writing the drift file, s; not positive = at every update.
     pub drift_file_interval_s: i32,
+    /// `estimator`: what turns samples into offset and frequency.
+    pub estimator: Estimator,
     /// `fallbackdrift`, log2 s; active only if 0 < smaller <= larger.
     pub fallback_drift: (i32, i32),
     /// `leapsecmode`.
@@ -338,6 +350,7 @@ impl Default for ClockSettings {
             correction_time_ratio: 3.0,
             drift_file: None,
             drift_file_interval_s: 3600,
+            estimator: Estimator::Regression,
             fallback_drift: (0, 0),
             leap_mode: LeapSecondMode::System,
             leap_timezone: None,

@@ -234,6 +234,7 @@ pub static DIRECTIVES: &[Directive] = &[
     entry("dscp", Integer(0, 63, |c, v| c.client.dscp = octet(v))),
     entry("dumpdir", Text(|c, v| c.process.dump_directory = Some(to_path(v)))),
     entry("dumponexit", Ignored),
+    entry("estimator", Custom(|c, a| { c.clock.estimator = keyword(a, clock::ESTIMATORS)?; Ok(()) })),
     entry("fallbackdrift", Custom(|c, a| { c.clock.fallback_drift = clock::fallback_drift(a)?; Ok(()) })),
     entry("generatecommandkey", Obsolete),
     entry("hwclockfile", Text(|c, v| c.rtc.hwclock_file = Some(to_path(v)))),
@@ -320,7 +321,7 @@ mod tests {
     use super::*;
 
     /// Directives that chrony does not have.
-    const OUR_OWN: [&str; 1] = ["serverthreads"];
+    const OUR_OWN: [&str; 2] = ["estimator", "serverthreads"];
 
     /// The configuration chapter, section 4.11: the language has 100 words.
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrony_conf::Config;
+use chrony_conf::config::Estimator;
 use chrony_conf::files::Reader;
 use discipline::journal::{Journal, LogFile, Severity};
 use discipline::reference::{ClockDriver, NoClockControl, RtcCoefficients};
@@ -281,7 +282,10 @@ fn prepare(
         random: Box::new(KernelRandom::new()?),
         mode: first_mode(arguments, config),
         keys,
-        estimator: EstimatorKind::default(),
+        estimator: match config.clock.estimator {
+            Estimator::Regression => EstimatorKind::Regression,
+            Estimator::Kalman => EstimatorKind::Kalman,
+        },
     };
     let mut engine = Engine::new(config, setup, journal(config), now())?;
     for rule in &config.server.access {
