@@ -66,7 +66,9 @@ pub fn reference_s(cell: &Cell) -> Option<f64> {
     if cell.poll.is_some() {
         return None;
     }
-    let row = JITTERS_S.iter().position(|jitter| *jitter == cell.jitter_s)?;
+    let row = JITTERS_S
+        .iter()
+        .position(|jitter| *jitter == cell.jitter_s)?;
     let column = WANDERS.iter().position(|wander| *wander == cell.wander)?;
     Some(*REFERENCE_S.get(row)?.get(column)?)
 }
@@ -149,6 +151,11 @@ mod tests {
     #[test]
     fn results_come_in_order() {
         let squares = on_every_core(100, |index| index * index);
-        assert!(squares.iter().enumerate().all(|(index, square)| *square == index * index));
+        assert!(
+            squares
+                .iter()
+                .enumerate()
+                .all(|(index, square)| *square == index * index)
+        );
     }
 }

@@ -99,7 +99,10 @@ fn summary(outcomes: &[Outcome]) {
         let count = values.len().max(1) as f64;
         (values.iter().map(|value| value.ln()).sum::<f64>() / count).exp()
     };
-    let references: Vec<f64> = outcomes.iter().filter_map(Outcome::reference_ratio).collect();
+    let references: Vec<f64> = outcomes
+        .iter()
+        .filter_map(Outcome::reference_ratio)
+        .collect();
     if !references.is_empty() {
         let worst = references.iter().copied().fold(0.0, f64::max);
         let mean = logarithms(references);
