@@ -162,11 +162,13 @@ impl Daemon {
             CommandSocket::Ipv6 => &self.commands.ipv6,
             _ => &self.commands.ipv4,
         };
-        let Some(socket) = open else { return };
-        if self.batch.receive(socket.as_fd()).is_err() {
+        let (Some(socket), Some(batch)) = (open, &mut self.batch) else {
+            return;
+        };
+        if batch.receive(socket.as_fd()).is_err() {
             return;
         }
-        for received in self.batch.iter().filter(|received| !received.truncated) {
+        for received in batch.iter().filter(|received| !received.truncated) {
             let Some(remote) = received.source else {
                 continue;
             };

@@ -82,7 +82,8 @@ pub struct Daemon {
     resolver: Resolver,
     wakeups: WakeReceiver,
     poll: PollSet,
-    pub(crate) batch: ReceiveBatch,
+    /// Taken while its datagrams are dealt with.
+    pub(crate) batch: Option<ReceiveBatch>,
     /// For what commands ask to be read again.
     config: Config,
     ready_commands: Vec<CommandSocket>,
@@ -142,7 +143,7 @@ impl Daemon {
             resolver: Resolver::new(wake),
             wakeups,
             poll: PollSet::default(),
-            batch: ReceiveBatch::new(),
+            batch: Some(ReceiveBatch::new()),
             config: config.clone(),
             ready_commands: Vec::new(),
             end: None,
@@ -317,10 +318,19 @@ impl Daemon {
             Socket::Client(_) | Socket::Shared => {
                 // Transmit timestamps come before the responses to what was sent.
                 if readiness.error_queue() {
-                    if self.batch.receive_errors(open).is_ok() {
+                    if self
+                        .batch
+                        .as_mut()
+                        .is_some_and(|batch| batch.receive_errors(open).is_ok())
+                    {
                         self.handle_transmit_reports(socket);
                     }
-                } else if readiness.readable() && self.batch.receive(open).is_ok() {
+                } else if readiness.readable()
+                    && self
+                        .batch
+                        .as_mut()
+                        .is_some_and(|batch| batch.receive(open).is_ok())
+                {
                     self.handle_datagrams(socket);
                 }
             }
@@ -330,7 +340,9 @@ impl Daemon {
 
     fn handle_datagrams(&mut self, socket: Socket) {
         let at = now();
-        let batch = std::mem::take(&mut self.batch);
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
         for received in batch.iter().filter(|received| !received.truncated) {
             let Some(remote) = received.source else {
                 continue;
@@ -350,7 +362,7 @@ impl Daemon {
             };
             self.engine.handle_datagram(at, &datagram);
         }
-        self.batch = batch;
+        self.batch = Some(batch);
     }
 
     /// Does everything the engine wants done, and writes what it wants said.

@@ -10,11 +10,13 @@ use crate::sent_packets::NotFound;
 impl Daemon {
     /// Gives the engine the transmit timestamps of the batch.
     pub(crate) fn handle_transmit_reports(&mut self, socket: Socket) {
-        let batch = std::mem::take(&mut self.batch);
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
         for received in batch.iter() {
             self.handle_transmit_report(socket, &received);
         }
-        self.batch = batch;
+        self.batch = Some(batch);
     }
 
     fn handle_transmit_report(&mut self, socket: Socket, received: &Received<'_>) {

@@ -42,9 +42,6 @@ impl Engine {
             local_address: datagram.local,
             timestamp,
         };
-        if let (Some(source), Some(local)) = (self.registry.get_mut(id), datagram.local) {
-            source.local_address = Some(local);
-        }
         let disposition = self.with_association(id, now, |association, cx| {
             association.handle_datagram(message, &arrival, cx)
         });
@@ -205,9 +202,6 @@ impl Engine {
             }
             self.selector.reset_source(id.0);
         }
-        if outcome.confirmed {
-            self.confirm(id, now);
-        }
         let unreachable = self
             .registry
             .get(id)
@@ -219,6 +213,9 @@ impl Engine {
         }
         if outcome.reachability_updated {
             self.check_one_shot(now);
+        }
+        if outcome.confirmed {
+            self.confirm(id, now);
         }
         if outcome.replacement_wanted {
             self.request_replacement(now, id);

@@ -186,7 +186,6 @@ impl Engine {
             return;
         };
         source.tentative = true;
-        source.local_address = None;
         source.forget_samples();
         self.selector.reset_source(id.0);
         self.with_association(id, now, |association, cx| {

@@ -128,8 +128,6 @@ pub struct Source {
     pub status: SourceStatus,
     /// The selection options in force (the command `selectopts` changes them).
     pub select: SelectOptions,
-    /// The local address used towards it, once a response came.
-    pub local_address: Option<IpAddr>,
     display_name: String,
     log_name: String,
 }
@@ -176,7 +174,6 @@ impl Source {
             authenticator,
             status: UNKNOWN_STATUS,
             select: spec.select,
-            local_address: None,
             display_name: String::new(),
             log_name: String::new(),
             spec,
@@ -273,7 +270,11 @@ impl Source {
             stratum: self.status.stratum,
             leap: self.status.leap,
             reference_id: self.reference_id(),
-            local_reference_id: self.local_address.map(ntp_wire::refid::reference_id),
+            local_reference_id: self
+                .association
+                .ntp_data()
+                .local_address
+                .map(ntp_wire::refid::reference_id),
         }
     }
 }
