@@ -18,6 +18,8 @@ use crate::answering::packet_time;
 use crate::command_sockets::{CommandSocket, CommandSockets};
 use crate::configuration;
 use crate::devices::Devices;
+use crate::ke_client::KeyEstablishments;
+use crate::ke_server::KeServer;
 use crate::mail;
 use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
@@ -75,13 +77,17 @@ pub struct Daemon {
     pub devices: Devices,
     /// The chip is to be measured before anything else (`-s`), given what its file says.
     pub initial_rtc: Option<Option<RtcCoefficients>>,
+    /// The NTS-KE server, if there are certificates for one.
+    pub ke_server: Option<KeServer>,
+    /// Key establishments of the sources.
+    pub(crate) establishments: KeyEstablishments,
     /// Answering requests.
     pub(crate) serving: Serving,
     /// The MS-SNTP signing service, if there is one.
     pub(crate) signing: Option<Signing>,
     resolver: Resolver,
     wakeups: WakeReceiver,
-    poll: PollSet,
+    pub(crate) poll: PollSet,
     /// Taken while its datagrams are dealt with.
     pub(crate) batch: Option<ReceiveBatch>,
     /// For what commands ask to be read again.
@@ -135,6 +141,8 @@ impl Daemon {
             reload_dumps: false,
             devices: Devices::default(),
             initial_rtc: None,
+            ke_server: None,
+            establishments: KeyEstablishments::new(config),
             chip_ready: false,
             said_few_buffers: false,
             serving,
@@ -178,11 +186,13 @@ impl Daemon {
             if deadline.is_some_and(|deadline| deadline <= at.monotonic) {
                 return Ok(End::Timeout);
             }
-            let timer = self.engine.poll_timeout().into_iter().chain(deadline).min();
+            let timer = self.engine.poll_timeout().into_iter();
+            let timer = timer.chain(deadline).chain(self.nts_timeout()).min();
             if timer.is_none()
                 && self.sockets.iter().next().is_none()
                 && !self.has_commands()
                 && !self.resolver.is_busy()
+                && !self.has_nts_work()
             {
                 return Err("Nothing to do".to_owned());
             }
@@ -207,6 +217,7 @@ impl Daemon {
                     .handle_resolved(now(), answer.query, &answer.addresses);
             }
             self.take_forwarded();
+            self.serve_nts();
             self.run_actions();
             for (socket, descriptor, readiness) in ready.drain(..) {
                 self.serve_socket(socket, descriptor, readiness);
@@ -247,6 +258,7 @@ impl Daemon {
             .devices
             .chip_descriptor()
             .map(|descriptor| self.poll.add(descriptor, Interest::READ));
+        self.register_nts();
         self.poll
             .wait(timeout)
             .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
@@ -429,6 +441,7 @@ impl Daemon {
                 let reader = configuration::reader();
                 let keys = configuration::load_keys(&self.config, &mut self.output, &reader);
                 self.engine.set_keys(Arc::new(keys));
+                self.reload_nts_server();
             }
             Action::ReloadSources => {
                 let reader = configuration::reader();
@@ -450,7 +463,11 @@ impl Daemon {
                 self.engine
                     .handle_routes(now(), &routed.collect::<Vec<_>>());
             }
-            other => self.run_device_action(&other),
+            other => {
+                if let Err(other) = self.run_nts_action(other) {
+                    self.run_device_action(&other);
+                }
+            }
         }
     }
 

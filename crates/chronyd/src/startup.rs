@@ -26,6 +26,7 @@ use crate::command_sockets::{CommandSockets, usable_unix_path};
 use crate::daemon::{Daemon, End, now};
 use crate::devices::Devices;
 use crate::files::{self, Owner};
+use crate::ke_server::KeServer;
 use crate::kernel_clock::SteeredKernel;
 use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
@@ -159,6 +160,7 @@ fn initialise(
         support,
         devices,
         initial_rtc,
+        ke_server,
     } = parts;
     let logs = MeasurementLogs::new(
         config.logging.directory.as_deref(),
@@ -170,6 +172,7 @@ fn initialise(
             daemon.commands = commands;
             daemon.devices = devices;
             daemon.initial_rtc = initial_rtc;
+            daemon.ke_server = ke_server;
             daemon.supervisor = Supervisor::new(arguments);
             daemon.reload_dumps = arguments.reload_dumps;
             match call_filter::load(arguments.filter_level, &mut daemon.output) {
@@ -191,6 +194,7 @@ struct Parts {
     support: SocketSupport,
     devices: Devices,
     initial_rtc: Option<Option<RtcCoefficients>>,
+    ke_server: Option<KeServer>,
 }
 
 impl Parts {
@@ -299,12 +303,24 @@ fn prepare(
             .map_err(|error| error.to_string())?;
     }
     let devices = Devices::attach(chip.tracked.take(), cards, config, reader, &mut engine)?;
+    let ke_server = match arguments.run_mode {
+        // It only looks at the time, serving nobody.
+        RunMode::PrintOnce => None,
+        RunMode::Keep | RunMode::SetOnce => {
+            let (at, wall) = (now().monotonic, engine.wall_time(now()));
+            KeServer::open(config, &support, output, at, wall)?
+        }
+    };
+    if let Some(server) = &ke_server {
+        engine.set_server_keys(Arc::clone(server.keys()));
+    }
     Ok(Parts {
         engine,
         sockets,
         commands,
         support,
         devices,
+        ke_server,
         initial_rtc: measure_chip.then_some(chip.coefficients),
     })
 }
@@ -522,6 +538,7 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
     }
     daemon.engine.finish(now());
     daemon.run_actions();
+    daemon.save_server_keys();
     if let Some(path) = &config.process.pid_file
         && let Err(text) = files::remove(path)
     {

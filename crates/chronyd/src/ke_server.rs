@@ -1,0 +1,382 @@
+//! The NTS-KE server of the main thread: sockets, certificates, keys for cookies and their
+//! file (NTS chapter, sections 8 and 9). Connections run in [`crate::ke_helpers`], or with
+//! `ntsprocesses 0` in the main loop.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrony_conf::Config;
+use discipline::journal::Severity;
+use discipline::time::MonotonicTime;
+use nts::ke::request::NtpService;
+use nts::ke::server::ServerSettings;
+use nts::log::{self, LogLine};
+use nts::random::SystemRandom;
+use nts::server::credentials::{LiveCredentials, PairFiles, permission_warning};
+use nts::server::key_file;
+use nts::server::key_ring::KeyRing;
+use nts::server::keys::ServerKeys;
+use nts::time::WallTime;
+use os_linux::error_text;
+use os_linux::event::{Interest, PollSet};
+use os_linux::socket::{IpFamily, SocketSupport};
+
+use crate::files;
+use crate::ke_client::{aeads, running};
+use crate::ke_helpers::Helpers;
+use crate::ke_sessions::{Accepted, KeSessions};
+use crate::output::Output;
+
+/// Permissions of the file of keys.
+const SECRET_MODE: u32 = 0o600;
+
+/// How often the certificate files are looked at for changes, seconds.
+const CHECK_INTERVAL_S: f64 = 60.0;
+
+/// Connections accepted in one turn of the main loop.
+const ACCEPTS_PER_TURN: usize = 32;
+
+/// Pause after a failed accept, seconds: without descriptors it would fail at once again.
+const PAUSE_S: f64 = 0.5;
+
+enum Runner {
+    Threads(Helpers),
+    MainLoop {
+        sessions: KeSessions,
+        max_connections: usize,
+    },
+}
+
+/// What tells that a file changed: device, inode, length and time of modification.
+type FileStamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// The server.
+pub struct KeServer {
+    listeners: Vec<(TcpListener, Option<usize>)>,
+    pairs: Vec<(PathBuf, PathBuf)>,
+    stamps: Vec<FileStamp>,
+    credentials: LiveCredentials,
+    ring: KeyRing,
+    key_file: Option<PathBuf>,
+    runner: Runner,
+    random: SystemRandom,
+    next_check: MonotonicTime,
+    paused_until: Option<MonotonicTime>,
+}
+
+fn severity(of: log::Severity) -> Severity {
+    match of {
+        log::Severity::Info => Severity::Info,
+        log::Severity::Warning => Severity::Warning,
+        log::Severity::Error => Severity::Error,
+    }
+}
+
+fn say(output: &mut Output, lines: impl IntoIterator<Item = LogLine>) {
+    for line in lines {
+        output.write(severity(line.severity), &line.text);
+    }
+}
+
+fn file_stamp(path: &Path) -> FileStamp {
+    let it = std::fs::metadata(path).ok()?;
+    Some((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
+}
+
+impl KeServer {
+    /// Opens the server, if certificates are configured. To be called after privileges were
+    /// dropped: whoever reads the files has to be able to read them again.
+    ///
+    /// # Errors
+    ///
+    /// The text of a fatal message.
+    pub fn open(
+        config: &Config,
+        support: &SocketSupport,
+        output: &mut Output,
+        at: MonotonicTime,
+        wall: WallTime,
+    ) -> Result<Option<Self>, String> {
+        let pairs = config.nts.server_credentials();
+        let pairs = pairs.map_err(|message| message.text)?;
+        if pairs.is_empty() {
+            return Ok(None);
+        }
+        let positive = |value: i32| usize::try_from(value).unwrap_or(0);
+        let processes = positive(config.nts.processes);
+        let max_connections = positive(config.nts.max_connections);
+        let settings = Arc::new(ServerSettings {
+            aeads: aeads(config),
+            service: NtpService {
+                port: config.server.port,
+                server: config.nts.ntp_server.clone(),
+            },
+        });
+        let mut random = SystemRandom::new();
+        let interval_s = u32::try_from(config.nts.rotate_s).unwrap_or(0);
+        let directory = config.nts.dump_directory.as_ref();
+        let mut server = Self {
+            listeners: Vec::new(),
+            stamps: Vec::new(),
+            pairs,
+            credentials: LiveCredentials::new(),
+            ring: KeyRing::new(interval_s, running(at), &mut random),
+            key_file: directory.map(|directory| directory.join(key_file::FILE_NAME)),
+            runner: match processes {
+                0 => Runner::MainLoop {
+                    sessions: KeSessions::new(settings),
+                    max_connections,
+                },
+                _ => Runner::Threads(Helpers::new(settings, processes, max_connections)),
+            },
+            random,
+            next_check: at.plus(CHECK_INTERVAL_S),
+            paused_until: None,
+        };
+        let backlog = processes.max(1).saturating_mul(max_connections);
+        server.listen(config, support, output, backlog);
+        server.load_credentials(output, wall);
+        server.load_keys_at_start(output, at);
+        Ok(Some(server))
+    }
+
+    fn listen(
+        &mut self,
+        config: &Config,
+        support: &SocketSupport,
+        output: &mut Output,
+        backlog: usize,
+    ) {
+        let bind = config.server.bind_addresses;
+        for family in [IpFamily::V4, IpFamily::V6] {
+            if !config.family.contains(family.any()) || !support.has_family(family) {
+                continue;
+            }
+            let configured = match family {
+                IpFamily::V4 => bind.ipv4.map(IpAddr::V4),
+                IpFamily::V6 => bind.ipv6.map(IpAddr::V6),
+            };
+            let address = SocketAddr::new(configured.unwrap_or(family.any()), config.nts.port);
+            let device = config.server.bind_device.as_deref();
+            let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+            match support.listen_tcp(address, device, backlog) {
+                Ok(opened) => self.listeners.push((opened.socket, None)),
+                Err(_) => {
+                    let text = format!("Could not open NTS-KE socket on {address}");
+                    output.write(Severity::Error, &text);
+                }
+            }
+        }
+    }
+
+    /// The keys for cookies in force.
+    pub fn keys(&self) -> &Arc<ServerKeys> {
+        self.ring.keys()
+    }
+
+    // Certificates.
+
+    fn current_stamps(&self) -> Vec<FileStamp> {
+        let paths = self.pairs.iter().flat_map(|(cert, key)| [cert, key]);
+        paths.map(|path| file_stamp(path)).collect()
+    }
+
+    fn load_credentials(&mut self, output: &mut Output, wall: WallTime) {
+        // First, so that a change while the files are read is noticed.
+        self.stamps = self.current_stamps();
+        let read = |path: &Path| std::fs::read(path).map_err(|error| error_text(&error));
+        let files: Vec<PairFiles> = self
+            .pairs
+            .iter()
+            .map(|(certificate, key)| PairFiles {
+                certificate_path: certificate.display().to_string(),
+                key_path: key.display().to_string(),
+                certificate: read(certificate),
+                key: read(key),
+            })
+            .collect();
+        for (_, key) in &self.pairs {
+            if let Ok(metadata) = std::fs::metadata(key) {
+                let mode = metadata.permissions().mode();
+                say(output, permission_warning(&key.display().to_string(), mode));
+            }
+        }
+        say(output, self.credentials.replace(&files, wall));
+    }
+
+    // Keys for cookies.
+
+    fn load_keys_at_start(&mut self, output: &mut Output, at: MonotonicTime) {
+        if self.key_file.is_none() {
+            output.write(Severity::Warning, log::NO_DUMP_DIRECTORY);
+        } else if !self.load_keys(output, at) {
+            self.keep_damaged_file();
+            self.save_keys(output, at);
+        }
+    }
+
+    /// Whether the file's keys are in force now.
+    fn load_keys(&mut self, output: &mut Output, at: MonotonicTime) -> bool {
+        let Some(text) = self
+            .key_file
+            .as_ref()
+            .and_then(|path| std::fs::read_to_string(path).ok())
+        else {
+            return false;
+        };
+        match self.ring.load(&text, running(at)) {
+            Ok(()) => {
+                output.write(Severity::Info, log::LOADED_SERVER_KEYS);
+                true
+            }
+            Err(error) => {
+                output.write(Severity::Error, log::COULD_NOT_LOAD_SERVER_KEYS);
+                if let Some(path) = &self.key_file {
+                    let text = format!("{}: {error}", path.display());
+                    output.write(Severity::Warning, &text);
+                }
+                false
+            }
+        }
+    }
+
+    /// A file that cannot be used may still be of use to somebody who repairs it.
+    fn keep_damaged_file(&self) {
+        if let Some(path) = self.key_file.as_ref().filter(|_| self.ring.saves()) {
+            let mut kept = path.as_os_str().to_owned();
+            kept.push(".damaged");
+            // Mostly there is no file at all.
+            let _ = std::fs::rename(path, kept);
+        }
+    }
+
+    /// Saves the keys, unless somebody else manages them (`ntsrotate 0`).
+    pub fn save_keys(&mut self, output: &mut Output, at: MonotonicTime) {
+        let Some(path) = self.key_file.as_ref().filter(|_| self.ring.saves()) else {
+            return;
+        };
+        let text = self.ring.to_text(running(at));
+        if let Err(reason) = files::replace(path, text.as_bytes(), SECRET_MODE) {
+            output.write(Severity::Error, &reason);
+            output.write(Severity::Error, log::COULD_NOT_SAVE_SERVER_KEYS);
+        }
+    }
+
+    /// The command `rekey`: keys that somebody else manages and certificates are read again.
+    pub fn reload(&mut self, output: &mut Output, at: MonotonicTime, wall: WallTime) {
+        if self.ring.reloads_on_rekey() {
+            self.load_keys(output, at);
+        }
+        self.load_credentials(output, wall);
+    }
+
+    // The loop.
+
+    /// When [`KeServer::serve`] is to be called at the latest.
+    pub fn next_timeout(&self) -> MonotonicTime {
+        let rotation = self.ring.next_rotation();
+        let rotation = rotation.map(|at| MonotonicTime::from_ns(at.as_ns()));
+        let sessions = match &self.runner {
+            Runner::MainLoop { sessions, .. } => sessions.next_timeout(),
+            Runner::Threads(_) => None,
+        };
+        let others = rotation.into_iter().chain(sessions);
+        others
+            .chain(self.paused_until)
+            .fold(self.next_check, MonotonicTime::min)
+    }
+
+    /// Adds sockets to what is waited for.
+    pub fn register(&mut self, set: &mut PollSet) {
+        let paused = self.paused_until.is_some();
+        for (listener, slot) in &mut self.listeners {
+            *slot = (!paused).then(|| set.add(listener.as_fd(), Interest::READ));
+        }
+        if let Runner::MainLoop { sessions, .. } = &mut self.runner {
+            sessions.register(set);
+        }
+    }
+
+    /// Does what is due after a wait. `allow` decides about each new connection. Says whether
+    /// there are other keys now.
+    pub fn serve(
+        &mut self,
+        set: &PollSet,
+        output: &mut Output,
+        at: MonotonicTime,
+        wall: WallTime,
+        allow: &mut dyn FnMut(IpAddr) -> bool,
+    ) -> bool {
+        self.paused_until = self.paused_until.filter(|until| *until > at);
+        if let Runner::MainLoop { sessions, .. } = &mut self.runner {
+            sessions.serve(set, at);
+        }
+        for index in 0..self.listeners.len() {
+            let ready = self.listeners.get_mut(index).and_then(|it| it.1.take());
+            if ready.is_some_and(|slot| set.readiness(slot).any()) {
+                self.accept(index, at, allow);
+            }
+        }
+        if self.next_check <= at {
+            self.next_check = at.plus(CHECK_INTERVAL_S);
+            if self.current_stamps() != self.stamps {
+                self.load_credentials(output, wall);
+            } else {
+                say(output, self.credentials.expiry_warnings(wall));
+            }
+        }
+        let rotated = self.ring.rotate_if_due(running(at), &mut self.random);
+        if rotated {
+            self.save_keys(output, at);
+        }
+        rotated
+    }
+
+    fn accept(&mut self, index: usize, at: MonotonicTime, allow: &mut dyn FnMut(IpAddr) -> bool) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((listener, _)) = self.listeners.get(index) else {
+                return;
+            };
+            match listener.accept() {
+                // A connection that is not taken over is closed.
+                Ok((stream, client)) if allow(client.ip()) => self.take_over(stream, at),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(_) => {
+                    self.paused_until = Some(at.plus(PAUSE_S));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_over(&mut self, stream: TcpStream, at: MonotonicTime) {
+        let Some(credentials) = self.credentials.in_service() else {
+            return;
+        };
+        // Without the first nothing works, without the second it is slow.
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        let accepted = Accepted {
+            stream,
+            credentials: Arc::clone(credentials),
+            keys: Arc::clone(self.ring.keys()),
+        };
+        match &mut self.runner {
+            Runner::Threads(helpers) => {
+                helpers.take(accepted);
+            }
+            Runner::MainLoop {
+                sessions,
+                max_connections,
+            } if sessions.len() < *max_connections => sessions.add(accepted, at),
+            Runner::MainLoop { .. } => {}
+        }
+    }
+}
