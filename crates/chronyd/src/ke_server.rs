@@ -45,7 +45,7 @@ const PAUSE_S: f64 = 0.5;
 enum Runner {
     Threads(Helpers),
     MainLoop {
-        sessions: KeSessions,
+        sessions: Box<KeSessions>,
         max_connections: usize,
     },
 }
@@ -127,7 +127,7 @@ impl KeServer {
             key_file: directory.map(|directory| directory.join(key_file::FILE_NAME)),
             runner: match processes {
                 0 => Runner::MainLoop {
-                    sessions: KeSessions::new(settings),
+                    sessions: Box::new(KeSessions::new(settings)),
                     max_connections,
                 },
                 _ => Runner::Threads(Helpers::new(settings, processes, max_connections)),
