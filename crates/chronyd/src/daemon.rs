@@ -43,6 +43,10 @@ pub enum End {
     Failed,
 }
 
+/// Places of the first two descriptors in the poll set.
+const SIGNAL_SLOT: usize = 0;
+const WAKE_SLOT: usize = 1;
+
 /// Timers that may fire in one turn before their pace is looked at, at least (ntp chapter,
 /// section 19), …
 const FIRED_MIN: usize = 20;
@@ -200,7 +204,7 @@ impl Daemon {
                 Timeout::until_monotonic(timer, at.monotonic)
             });
             self.wait(signals, timeout, &mut ready)?;
-            if signals.take().is_some() {
+            if self.poll.readiness(SIGNAL_SLOT).any() && signals.take().is_some() {
                 return Ok(End::Asked);
             }
             let woken = now();
@@ -211,7 +215,9 @@ impl Daemon {
             if std::mem::take(&mut self.signing_ready) {
                 self.serve_signing();
             }
-            self.wakeups.drain();
+            if self.poll.readiness(WAKE_SLOT).any() {
+                self.wakeups.drain();
+            }
             while let Some(answer) = self.resolver.poll_answer() {
                 self.engine
                     .handle_resolved(now(), answer.query, &answer.addresses);
