@@ -2,10 +2,13 @@
 //! `cargo run --release --example demo -p chronyd`.
 //!
 //! The program starts itself twice more in the role of chronyd, neither controlling the
-//! clock, lets the client measure the server, and prints what an administrator looks at.
+//! clock, lets the client measure the server with Network Time Security, for which it makes
+//! a certificate on the spot, and prints what an administrator looks at.
 
-use std::fs::File;
-use std::net::UdpSocket;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -62,19 +65,31 @@ fn demonstrate() -> std::io::Result<()> {
 
 fn run_in(folder: &Path) -> std::io::Result<()> {
     let (ntp_port, command_port) = (free_port()?, free_port()?);
+    let ke_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    make_certificate(folder)?;
+    let path = folder.display();
     let common = ["bindcmdaddress /", "pidfile /"].map(str::to_owned);
     let server_lines = [
         format!("port {ntp_port}"),
         "cmdport 0".to_owned(),
         "local stratum 1".to_owned(),
         "allow 127.0.0.1".to_owned(),
+        format!("ntsport {ke_port}"),
+        format!("ntsservercert {path}/certificate.pem"),
+        format!("ntsserverkey {path}/key.pem"),
+        format!("ntsdumpdir {path}/server-keys"),
     ];
     let client_lines = [
-        format!("server 127.0.0.1 port {ntp_port} iburst minpoll -4 maxpoll -4 xleave"),
+        format!(
+            "server 127.0.0.1 nts ntsport {ke_port} port {ntp_port} iburst minpoll -4 maxpoll -4 xleave"
+        ),
+        format!("ntstrustedcerts {path}/certificate.pem"),
+        format!("ntsdumpdir {path}/cookies"),
         "port 0".to_owned(),
         format!("cmdport {command_port}"),
         "bindcmdaddress 127.0.0.1".to_owned(),
-        format!("logdir {}", folder.display()),
+        "opencommands tracking sources sourcestats authdata".to_owned(),
+        format!("logdir {path}"),
         "log tracking statistics".to_owned(),
     ];
     let _server = start(folder, "server", common.iter().chain(&server_lines))?;
@@ -96,6 +111,22 @@ fn run_in(folder: &Path) -> std::io::Result<()> {
         3,
     )?;
     report(command_port)
+}
+
+/// A self-signed certificate of the loopback address, which nobody but the client trusts.
+fn make_certificate(folder: &Path) -> std::io::Result<()> {
+    let make = || {
+        let key = rcgen::KeyPair::generate()?;
+        let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()])?;
+        Ok::<_, rcgen::Error>((params.self_signed(&key)?.pem(), key.serialize_pem()))
+    };
+    let (certificate, key) = make().map_err(std::io::Error::other)?;
+    std::fs::write(folder.join("certificate.pem"), certificate)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+        .open(folder.join("key.pem"))?
+        .write_all(key.as_bytes())
 }
 
 fn free_port() -> std::io::Result<u16> {
@@ -139,7 +170,7 @@ fn show(title: &str, log: &Path, last: usize) -> std::io::Result<()> {
 /// chronyc's reports about the client.
 fn report(command_port: u16) -> std::io::Result<()> {
     let port = command_port.to_string();
-    for command in ["tracking", "sources", "sourcestats"] {
+    for command in ["tracking", "sources", "sourcestats", "authdata"] {
         println!("== chronyc {command}");
         Command::new(std::env::current_exe()?)
             .args([CHRONYC_ROLE, "-n", "-h", "127.0.0.1", "-p", &port, command])
