@@ -55,6 +55,19 @@ fn subnet(request: &WireSubnet) -> Result<Subnet, Status> {
     }
 }
 
+/// The rule that a request asks for.
+///
+/// # Errors
+///
+/// When its network is none.
+fn rule(allow: bool, all: bool, request: &WireSubnet) -> Result<AccessRule, Status> {
+    Ok(AccessRule {
+        allow,
+        all,
+        subnet: subnet(request)?,
+    })
+}
+
 /// The answer of an access check.
 fn verdict(allowed: bool) -> Answer {
     Err(if allowed {
@@ -83,11 +96,7 @@ impl Engine {
         all: bool,
         request: &WireSubnet,
     ) -> Answer {
-        let rule = AccessRule {
-            allow,
-            all,
-            subnet: subnet(request)?,
-        };
+        let rule = rule(allow, all, request)?;
         self.change_access(&rule, true)
             .map_err(|_| Status::BadSubnet)?;
         DONE
@@ -99,11 +108,7 @@ impl Engine {
         all: bool,
         request: &WireSubnet,
     ) -> Answer {
-        let rule = AccessRule {
-            allow,
-            all,
-            subnet: subnet(request)?,
-        };
+        let rule = rule(allow, all, request)?;
         self.commands
             .access
             .apply(&rule)
