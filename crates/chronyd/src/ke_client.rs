@@ -2,7 +2,7 @@
 //! loop, each carrying the octets of a [`ClientSession`]. Nothing here waits.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Weak};
@@ -16,11 +16,12 @@ use engine::nts_client::EstablishmentId;
 use nts::aead::AeadList;
 use nts::ke::client::{ClientRequest, ClientSession, KeyMaterial};
 use nts::ke::failure::Failure;
-use nts::time::RunningTime;
 use nts::verify::trust::{TrustSettings, TrustedCertificates};
 use os_linux::error_text;
 use os_linux::event::{Interest, PollSet, Readiness};
 use os_linux::socket::{SocketSupport, TcpOptions};
+
+use crate::ke_io::{self, running};
 
 /// Read at a time.
 const READ_LENGTH: usize = 4096;
@@ -62,11 +63,6 @@ pub struct KeyEstablishments {
     addresses: AddressPair,
     device: Option<String>,
     connections: Vec<Connection>,
-}
-
-/// The running time as the NTS rooms count it.
-pub fn running(at: MonotonicTime) -> RunningTime {
-    RunningTime::from_ns(at.as_ns())
 }
 
 /// `ntsaeads` without the numbers nobody can mean.
@@ -162,9 +158,7 @@ impl KeyEstablishments {
 
     /// When [`KeyEstablishments::serve`] is to be called without a ready connection.
     pub fn next_timeout(&self) -> Option<MonotonicTime> {
-        let deadlines = self.connections.iter().map(|it| it.session.deadline());
-        let deadline = deadlines.min()?;
-        Some(MonotonicTime::from_ns(deadline.as_ns()))
+        ke_io::earliest(self.connections.iter().map(|it| it.session.deadline()))
     }
 
     /// Adds the connections to what is waited for.
@@ -252,16 +246,8 @@ impl Connection {
 
     fn send(&mut self) {
         self.session.transmit(&mut self.unsent);
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(length) => drop(self.unsent.drain(..length)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.unsent.clear();
-                    return self.session.send_failed(&error_text(&error));
-                }
-            }
+        if let Err(error) = ke_io::send(&mut self.stream, &mut self.unsent) {
+            self.session.send_failed(&error_text(&error));
         }
     }
 }

@@ -25,8 +25,9 @@ use os_linux::event::{Interest, PollSet};
 use os_linux::socket::{IpFamily, SocketSupport};
 
 use crate::files;
-use crate::ke_client::{aeads, running};
+use crate::ke_client::aeads;
 use crate::ke_helpers::Helpers;
+use crate::ke_io::running;
 use crate::ke_sessions::{Accepted, KeSessions};
 use crate::output::Output;
 

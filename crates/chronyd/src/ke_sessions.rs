@@ -1,7 +1,7 @@
 //! Connections of NTS-KE clients: whoever runs them, a helper thread or the main loop, gives
 //! each a [`ServerSession`] and carries octets (NTS chapter, section 9).
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use nts::server::credentials::Credentials;
 use nts::server::keys::ServerKeys;
 use os_linux::event::{Interest, PollSet, Readiness};
 
-use crate::ke_client::running;
+use crate::ke_io::{self, running};
 
 /// Read at a time; a client sends less than 2 KiB.
 const READ_LENGTH: usize = 4096;
@@ -91,9 +91,7 @@ impl KeSessions {
 
     /// When [`KeSessions::serve`] is to be called without a ready connection.
     pub fn next_timeout(&self) -> Option<MonotonicTime> {
-        let deadlines = self.connections.iter().map(|it| it.session.deadline());
-        let deadline = deadlines.min()?;
-        Some(MonotonicTime::from_ns(deadline.as_ns()))
+        ke_io::earliest(self.connections.iter().map(|it| it.session.deadline()))
     }
 
     /// Adds the connections to what is waited for.
@@ -130,16 +128,8 @@ impl Connection {
     fn carry(&mut self, random: &mut SystemRandom) {
         self.receive(random);
         self.session.transmit(&mut self.unsent);
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(length) => drop(self.unsent.drain(..length)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.unsent.clear();
-                    return self.session.receive_end();
-                }
-            }
+        if ke_io::send(&mut self.stream, &mut self.unsent).is_err() {
+            self.session.receive_end();
         }
     }
 

@@ -17,6 +17,7 @@ pub mod devices;
 pub mod files;
 pub mod ke_client;
 pub mod ke_helpers;
+pub mod ke_io;
 pub mod ke_server;
 pub mod ke_sessions;
 pub mod kernel_clock;
