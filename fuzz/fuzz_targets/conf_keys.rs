@@ -7,7 +7,7 @@ fn check(content: &[u8]) {
     let file = chrony_conf::keys::parse(content, "keys", &|_| true);
     for key in &file.keys {
         assert!(!key.secret.is_empty());
-        assert!(key.key_type.cipher_key_octets().is_none_or(|octets| octets == key.secret.len()));
+        assert!(key.key_type.secret_length().is_none_or(|octets| octets == key.secret.len()));
         assert!(file.find(key.id).is_some());
     }
 }

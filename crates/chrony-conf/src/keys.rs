@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use ntp_wire::{KeyKind, MIN_STRONG_SECRET_LENGTH};
 use zeroize::Zeroizing;
 
 use crate::diagnostics::Message;
@@ -13,84 +14,6 @@ use crate::text;
 
 /// Most bytes of a line that are read at once; what follows counts as another line (quirk).
 const LINE_BUFFER: usize = 2047;
-/// Keys with fewer octets are weak: `Key ID is too short` when a source uses one.
-const STRONG_KEY_OCTETS: usize = 10;
-
-/// Hash function or cipher of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the algorithms' own")]
-pub enum KeyType {
-    Md5,
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
-    Sha3_224,
-    Sha3_256,
-    Sha3_384,
-    Sha3_512,
-    Tiger,
-    Whirlpool,
-    Aes128,
-    Aes256,
-}
-
-/// Names in key files, exact upper case.
-const KEY_TYPES: [(&str, KeyType); 13] = [
-    ("MD5", KeyType::Md5),
-    ("SHA1", KeyType::Sha1),
-    ("SHA256", KeyType::Sha256),
-    ("SHA384", KeyType::Sha384),
-    ("SHA512", KeyType::Sha512),
-    ("SHA3-224", KeyType::Sha3_224),
-    ("SHA3-256", KeyType::Sha3_256),
-    ("SHA3-384", KeyType::Sha3_384),
-    ("SHA3-512", KeyType::Sha3_512),
-    ("TIGER", KeyType::Tiger),
-    ("WHIRLPOOL", KeyType::Whirlpool),
-    ("AES128", KeyType::Aes128),
-    ("AES256", KeyType::Aes256),
-];
-
-impl KeyType {
-    /// The type of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        KEY_TYPES
-            .iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, key_type)| *key_type)
-    }
-
-    /// The name of a type.
-    pub fn name(self) -> &'static str {
-        KEY_TYPES
-            .iter()
-            .find(|(_, other)| *other == self)
-            .map_or("", |(name, _)| name)
-    }
-
-    /// Octets that the key of a cipher must have; none for hash functions.
-    pub fn cipher_key_octets(self) -> Option<usize> {
-        match self {
-            Self::Aes128 => Some(16),
-            Self::Aes256 => Some(32),
-            _ => None,
-        }
-    }
-
-    /// Octets of the digest.
-    pub fn digest_octets(self) -> usize {
-        match self {
-            Self::Md5 | Self::Aes128 | Self::Aes256 => 16,
-            Self::Sha1 => 20,
-            Self::Tiger => 24,
-            Self::Sha3_224 => 28,
-            Self::Sha256 | Self::Sha3_256 => 32,
-            Self::Sha384 | Self::Sha3_384 => 48,
-            Self::Sha512 | Self::Sha3_512 | Self::Whirlpool => 64,
-        }
-    }
-}
 
 /// A symmetric key. Its secret is wiped when it is dropped and never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,15 +21,15 @@ pub struct Key {
     /// Key ID; 0 can be loaded but not be used by a source.
     pub id: u32,
     /// Hash function or cipher.
-    pub key_type: KeyType,
+    pub key_type: KeyKind,
     /// The secret.
     pub secret: Zeroizing<Vec<u8>>,
 }
 
 impl Key {
-    /// Whether the key has less than 80 bits.
+    /// Whether the key has less than 80 bits: `Key ID is too short` when a source uses it.
     pub fn is_weak(&self) -> bool {
-        self.secret.len() < STRONG_KEY_OCTETS
+        self.secret.len() < MIN_STRONG_SECRET_LENGTH
     }
 }
 
@@ -141,7 +64,7 @@ impl KeyFile {
 /// Reads a key file with the check of its permissions.
 ///
 /// `is_supported` says which types the build can compute.
-pub fn load(path: &Path, reader: &dyn Reader, is_supported: &dyn Fn(KeyType) -> bool) -> KeyFile {
+pub fn load(path: &Path, reader: &dyn Reader, is_supported: &dyn Fn(KeyKind) -> bool) -> KeyFile {
     let name = text::from_path(path);
     let mut messages: Vec<Message> = reader
         .facts(path)
@@ -185,7 +108,7 @@ pub fn permission_warning(name: &str, facts: FileFacts) -> Option<Message> {
 }
 
 /// Parses the content of a key file; `name` is for the messages.
-pub fn parse(content: &[u8], name: &str, is_supported: &dyn Fn(KeyType) -> bool) -> KeyFile {
+pub fn parse(content: &[u8], name: &str, is_supported: &dyn Fn(KeyKind) -> bool) -> KeyFile {
     let mut file = KeyFile::default();
     let pieces = content
         .split_inclusive(|byte| *byte == b'\n')
@@ -231,7 +154,7 @@ enum KeyError {
     Key(String),
 }
 
-fn parse_key(words: &[&str], is_supported: &dyn Fn(KeyType) -> bool) -> Result<Key, KeyError> {
+fn parse_key(words: &[&str], is_supported: &dyn Fn(KeyKind) -> bool) -> Result<Key, KeyError> {
     let (id, type_name, secret) = match words {
         [id, secret] => (id, "MD5", secret),
         [id, type_name, secret] => (id, *type_name, secret),
@@ -240,17 +163,17 @@ fn parse_key(words: &[&str], is_supported: &dyn Fn(KeyType) -> bool) -> Result<K
     let (id, _) = numbers::wrapped_unsigned_prefix(id).ok_or(KeyError::Syntax)?;
     let secret =
         decode(secret).ok_or_else(|| KeyError::Key(format!("Could not decode key {id}")))?;
-    let key_type = KeyType::from_name(type_name)
+    let key_type = KeyKind::from_name(type_name)
         .ok_or_else(|| KeyError::Key(format!("Invalid type in key {id}")))?;
     if !is_supported(key_type) {
-        let kind = if key_type.cipher_key_octets().is_some() {
+        let kind = if key_type.secret_length().is_some() {
             "cipher"
         } else {
             "hash function"
         };
         return Err(KeyError::Key(format!("Unsupported {kind} in key {id}")));
     }
-    match key_type.cipher_key_octets() {
+    match key_type.secret_length() {
         Some(octets) if octets != secret.len() => Err(KeyError::Key(format!(
             "Invalid length of {type_name} key {id} (expected {} bits)",
             8 * octets
@@ -335,7 +258,7 @@ mod tests {
         );
         assert_eq!(
             file.find(19).map(|key| (key.key_type, key.is_weak())),
-            Some((KeyType::Sha1, false))
+            Some((KeyKind::Sha1, false))
         );
     }
 
@@ -373,7 +296,7 @@ mod tests {
             kind in 0usize..9,
             secret in proptest::collection::vec(any::<u8>(), 1..40),
         ) {
-            let key_type = KEY_TYPES[kind].1;
+            let key_type = KeyKind::ALL[kind];
             let digits: String = secret.iter().map(|byte| format!("{byte:02X}")).collect();
             let line = format!("{id} {} HEX:{digits}", key_type.name());
             let file = parse(line.as_bytes(), "k", &|_| true);

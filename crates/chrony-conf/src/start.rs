@@ -4,11 +4,13 @@
 //! The daemon calls each at its step of the start order (section 1.6); [`rehearse`] calls
 //! all of them in that order.
 
+use ntp_wire::KeyKind;
+
 use crate::config::{Config, TemperatureCurve};
 use crate::diagnostics::Message;
 use crate::drift::{self, Drift};
 use crate::files::Reader;
-use crate::keys::{self, KeyFile, KeyType};
+use crate::keys::{self, KeyFile};
 use crate::leap::{self, LeapSource};
 use crate::refclock::RefclockSpec;
 use crate::temperature::{self, Point};
@@ -22,7 +24,7 @@ pub struct Features<'a> {
     /// Whether the PPS driver of reference clocks is there.
     pub pps: bool,
     /// Whether a type of key can be computed.
-    pub key_types: &'a dyn Fn(KeyType) -> bool,
+    pub key_types: &'a dyn Fn(KeyKind) -> bool,
 }
 
 /// `rtcfile` and `rtcsync` exclude each other (step 13).

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use chrony_conf::files::{FileFacts, Reader, SystemReader};
-use chrony_conf::keys::KeyType;
 use chrony_conf::sources::AddressFamily;
 use chrony_conf::start::{self, Features};
 use chrony_conf::{Message, Options, Severity, text};
+use ntp_wire::KeyKind;
 
 #[path = "../../../tests/data/configuration/cases.rs"]
 mod table;
@@ -103,7 +103,7 @@ fn start(options: &Options, reader: &FixtureReader) -> Answer {
     let loaded = chrony_conf::load(options, reader);
     let mut messages = loaded.log();
     if loaded.diagnostics.is_empty() {
-        let supported = |key_type| !matches!(key_type, KeyType::Tiger | KeyType::Whirlpool);
+        let supported = |key_type| !matches!(key_type, KeyKind::Tiger | KeyKind::Whirlpool);
         let features = Features {
             pps: false,
             key_types: &supported,

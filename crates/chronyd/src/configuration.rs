@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::net::IpAddr;
 
 use chrony_conf::files::{Reader, SystemReader};
-use chrony_conf::keys::{KeyFile, KeyType};
+use chrony_conf::keys::KeyFile;
 use chrony_conf::options::{BuildDefaults, Options};
 use chrony_conf::sources::AddressFamily;
 use chrony_conf::{Config, Message, Severity as ConfSeverity, load, not_yet, print, render};
 use discipline::journal::Severity;
-use ntp_wire::{Key, KeyKind, KeyRing};
+use ntp_wire::{Key, KeyRing};
 
 use crate::arguments::{Arguments, FamilyLimit};
 use crate::defaults;
@@ -97,24 +97,6 @@ pub fn load_keys(config: &Config, output: &mut Output, reader: &dyn Reader) -> K
     say(output, &file.messages);
     KeyRing::new(file.keys.iter().filter_map(|key| {
         // A length that the algorithm does not take was refused by the parser already.
-        Key::new(key.id, key_kind(key.key_type), &key.secret).ok()
+        Key::new(key.id, key.key_type, &key.secret).ok()
     }))
-}
-
-const fn key_kind(kind: KeyType) -> KeyKind {
-    match kind {
-        KeyType::Md5 => KeyKind::Md5,
-        KeyType::Sha1 => KeyKind::Sha1,
-        KeyType::Sha256 => KeyKind::Sha256,
-        KeyType::Sha384 => KeyKind::Sha384,
-        KeyType::Sha512 => KeyKind::Sha512,
-        KeyType::Sha3_224 => KeyKind::Sha3_224,
-        KeyType::Sha3_256 => KeyKind::Sha3_256,
-        KeyType::Sha3_384 => KeyKind::Sha3_384,
-        KeyType::Sha3_512 => KeyKind::Sha3_512,
-        KeyType::Tiger => KeyKind::Tiger,
-        KeyType::Whirlpool => KeyKind::Whirlpool,
-        KeyType::Aes128 => KeyKind::Aes128,
-        KeyType::Aes256 => KeyKind::Aes256,
-    }
 }

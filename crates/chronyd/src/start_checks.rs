@@ -4,11 +4,11 @@
 use std::time::UNIX_EPOCH;
 
 use chrony_conf::Config;
-use chrony_conf::keys::KeyType;
 use chrony_conf::start::{Features, check_refclock};
 use discipline::journal::{Entry, Journal, Severity};
 use discipline::reference::preset_clock;
 use discipline::time::RawTime;
+use ntp_wire::KeyKind;
 use os_linux::clock::{KernelClock, SystemKernel, raw_time};
 
 use crate::arguments::Arguments;
@@ -17,7 +17,7 @@ use crate::real_time_clock::ChipAtStart;
 
 /// Checks every reference clock before any device is opened. The error is a fatal message.
 pub fn refclocks(config: &Config) -> Result<(), String> {
-    let all_types = |_: KeyType| true;
+    let all_types = |_: KeyKind| true;
     let features = Features {
         pps: false,
         key_types: &all_types,

@@ -31,7 +31,7 @@ pub mod writer;
 pub use extension::{Extension, Extensions, MonotonicRoot, NetworkCorrection};
 pub use header::{Header, Mode};
 pub use leap::LeapIndicator;
-pub use mac::{Key, KeyKind, KeyRing};
+pub use mac::{Key, KeyKind, KeyRing, MIN_STRONG_SECRET_LENGTH};
 pub use packet::{Authentication, Mac, Malformed, Packet};
 pub use timestamp::{
     NtpInterval, NtpShort, NtpShort28, NtpTimestamp, TimestampWindow, short_from_seconds,

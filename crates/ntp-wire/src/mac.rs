@@ -20,7 +20,7 @@ const MAX_DIGEST_LENGTH: usize = 64;
 /// Length that digests are truncated to in version 4.
 const V4_DIGEST_LENGTH: usize = MAX_V4_MAC_LENGTH - 4;
 /// Keys shorter than this are worth a warning, bytes (80 bits).
-const MIN_STRONG_LENGTH: usize = 10;
+pub const MIN_STRONG_SECRET_LENGTH: usize = 10;
 
 /// Algorithm of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -296,7 +296,7 @@ impl Key {
 
     /// Whether the secret is shorter than 80 bits, worth a warning.
     pub const fn is_weak(&self) -> bool {
-        self.secret_length < MIN_STRONG_LENGTH
+        self.secret_length < MIN_STRONG_SECRET_LENGTH
     }
 
     /// The digest of a message.
