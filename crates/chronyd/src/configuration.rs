@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::resolver::look_up;
 
 /// The reader of configuration files.
-pub fn reader() -> impl Reader {
+pub fn reader() -> impl Reader + Send + use<> {
     SystemReader::new(|name: &str, family: AddressFamily| -> Option<IpAddr> {
         let found = look_up(name, engine::settings::family(family));
         found.first().map(|first| first.address)

@@ -5,14 +5,14 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use chrony_conf::Config;
-use chrony_conf::config::TemperatureCurve as ConfiguredCurve;
 use chrony_conf::files::Reader;
 use chrony_conf::start::load_temperature_points;
 use chrony_conf::temperature::read_sensor;
-use discipline::reference::{RtcCoefficients, TemperatureCurve};
+use discipline::reference::RtcCoefficients;
 use engine::action::{Action, RtcOrder};
 use engine::engine::Engine;
 use engine::event::{HardwareStamp, Now};
+use engine::settings::temperature_curve;
 use os_linux::socket::Ancillary;
 
 use crate::cards::Cards;
@@ -68,27 +68,7 @@ fn attach_sensor(
         return Ok(None);
     };
     let points = load_temperature_points(config, reader).map_err(|message| message.text)?;
-    let curve = match compensation.curve {
-        ConfiguredCurve::Quadratic {
-            reference,
-            k0_ppm,
-            k1_ppm,
-            k2_ppm,
-        } => TemperatureCurve::Quadratic {
-            reference,
-            k0_ppm,
-            k1_ppm,
-            k2_ppm,
-        },
-        ConfiguredCurve::Points(_) => {
-            let points = points.unwrap_or_default().into_iter();
-            TemperatureCurve::Points(
-                points
-                    .map(|point| (point.temperature, point.compensation_ppm))
-                    .collect(),
-            )
-        }
-    };
+    let curve = temperature_curve(&compensation.curve, points);
     let sensor = compensation.sensor_file.clone();
     let name = sensor.display().to_string();
     engine.attach_temperature_sensor(curve, compensation.interval_s, name, now());

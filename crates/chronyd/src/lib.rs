@@ -21,7 +21,6 @@ pub mod ke_io;
 pub mod ke_server;
 pub mod ke_sessions;
 pub mod kernel_clock;
-pub mod leap;
 pub mod mail;
 pub mod measurement_logs;
 pub mod notification;

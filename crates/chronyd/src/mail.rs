@@ -39,7 +39,7 @@ fn text(user: &str, mail: &MailRequest) -> String {
     let host = nix::unistd::gethostname()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let formatted = |format: &std::ffi::CStr| local_time(mail.time.seconds(), format);
+    let formatted = |format| os_linux::clock::local_time_text(mail.time.seconds(), format);
     let number = |format| formatted(format).parse::<i64>().unwrap_or(0);
     let (weekday, month) = (formatted(c"%A"), formatted(c"%B"));
     let (time, zone) = (formatted(c"%H:%M:%S"), formatted(c"%Z"));
@@ -52,26 +52,6 @@ fn text(user: &str, mail: &MailRequest) -> String {
         zone: &zone,
     };
     mail.text(user, &host, &date)
-}
-
-/// The local time as the C library formats it.
-fn local_time(seconds: i64, format: &std::ffi::CStr) -> String {
-    let mut buffer = [0u8; 64];
-    // SAFETY: `tm` consists of integers and a pointer that may be null; localtime_r fills
-    // it, and strftime writes at most the buffer's length.
-    let length = unsafe {
-        let mut broken: libc::tm = std::mem::zeroed();
-        if libc::localtime_r(&seconds, &mut broken).is_null() {
-            return String::new();
-        }
-        libc::strftime(
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-            format.as_ptr(),
-            &broken,
-        )
-    };
-    String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]

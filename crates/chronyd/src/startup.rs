@@ -280,7 +280,7 @@ fn prepare(
             precision_s,
             window_start_s: defaults::WINDOW_START_S,
             drift,
-            leap: leap.map(crate::leap::database),
+            leap: leap.map(|source| engine::leap::database(source, configuration::reader())),
             random: Box::new(KernelRandom::new()?),
         },
         random: Box::new(KernelRandom::new()?),

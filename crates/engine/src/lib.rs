@@ -21,6 +21,7 @@ pub mod association;
 pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod leap;
 pub mod names;
 pub mod nts_client;
 pub mod random;

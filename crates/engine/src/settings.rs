@@ -5,9 +5,10 @@ use chrony_conf::sources::{
     AddressFamily, SelectOptions as ConfSelectOptions, SourceKind as ConfSourceKind,
     SourceSpec as ConfSourceSpec, effective_samples,
 };
+use chrony_conf::temperature::Point;
 use discipline::reference::{
     LeapMode, LeapSettings, LocalClockSettings, LocalReferenceSettings, MakeStep, MaxChange,
-    ReferenceSettings,
+    ReferenceSettings, TemperatureCurve,
 };
 use discipline::samples::{AuthSelectMode, SelectOptions, SelectionSettings, StatisticsSettings};
 
@@ -245,5 +246,33 @@ pub fn local_reference_settings(
         orphan: local.orphan,
         wait_synced_s: local.waitsynced_s,
         wait_unsynced_s: local.effective_waitunsynced_s(),
+    }
+}
+
+/// The curve of `tempcomp`; `points` is what its file has, when it names one.
+pub fn temperature_curve(
+    configured: &config::TemperatureCurve,
+    points: Option<Vec<Point>>,
+) -> TemperatureCurve {
+    match *configured {
+        config::TemperatureCurve::Quadratic {
+            reference,
+            k0_ppm,
+            k1_ppm,
+            k2_ppm,
+        } => TemperatureCurve::Quadratic {
+            reference,
+            k0_ppm,
+            k1_ppm,
+            k2_ppm,
+        },
+        config::TemperatureCurve::Points(_) => {
+            let points = points.unwrap_or_default().into_iter();
+            TemperatureCurve::Points(
+                points
+                    .map(|point| (point.temperature, point.compensation_ppm))
+                    .collect(),
+            )
+        }
     }
 }

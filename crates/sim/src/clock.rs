@@ -7,6 +7,7 @@
 //! second), whose frequency and phase increments over an interval are drawn together from
 //! their joint normal distribution.
 
+use discipline::reference::PendingLeap;
 use discipline::time::{MonotonicTime, RawTime};
 use engine::random::{RandomSource, SeededRandom};
 
@@ -51,8 +52,13 @@ pub struct SimClock {
     steps_s: f64,
     /// Compensation in force, ppm; positive slows the clock.
     compensation_ppm: f64,
+    /// The leap second to be made, and at which raw time.
+    leap: Option<(PendingLeap, RawTime)>,
     random: SeededRandom,
 }
+
+/// Nanoseconds in a day.
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 impl SimClock {
     /// A clock that starts at `now`.
@@ -64,6 +70,7 @@ impl SimClock {
             wander: oscillator.wander,
             steps_s: 0.0,
             compensation_ppm: 0.0,
+            leap: None,
             random: SeededRandom::new(seed),
         }
     }
@@ -80,6 +87,29 @@ impl SimClock {
         let slowed = self.compensation_ppm * 1e-6 * (elapsed_s + free_running);
         self.error_s += free_running - slowed;
         self.frequency += frequency_step;
+        if let Some((leap, at)) = self.leap
+            && self.raw() >= at
+        {
+            self.leap = None;
+            self.step(-f64::from(leap.seconds()));
+        }
+    }
+
+    /// Orders a leap second at the end of the UTC day that the clock shows, as `adjtimex` does;
+    /// [`PendingLeap::None`] cancels it.
+    pub fn order_leap(&mut self, leap: PendingLeap) {
+        let midnight_ns = (self.raw().as_ns().div_euclid(DAY_NS) + 1) * DAY_NS;
+        let midnight = RawTime::from_ns(midnight_ns);
+        self.leap = match leap {
+            PendingLeap::None => None,
+            PendingLeap::Insert => Some((leap, midnight)),
+            PendingLeap::Delete => Some((leap, midnight.plus(-1.0))),
+        };
+    }
+
+    /// Whether a leap second is ordered and not made yet.
+    pub fn has_leap(&self) -> bool {
+        self.leap.is_some()
     }
 
     /// Increments of frequency and of the integrated frequency over an interval. For a

@@ -33,19 +33,44 @@ const FREQUENCY_RESOLUTION_PPM: f64 = 1.0 / 65_536.0;
 /// simulated clock takes it at once.
 const EFFECT_DELAY_S: f64 = 1.1e-5;
 
+/// What a simulated kernel can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelAbilities {
+    /// Whether the clock can be stepped.
+    pub steps: bool,
+    /// Whether it makes leap seconds by itself.
+    pub leap_seconds: bool,
+}
+
+impl Default for KernelAbilities {
+    /// Steps, and no leap seconds.
+    fn default() -> Self {
+        Self {
+            steps: true,
+            leap_seconds: false,
+        }
+    }
+}
+
 /// Steers a simulated clock as the kernel's is steered.
 #[derive(Debug)]
 pub struct SimDriver {
     clock: SharedClock,
+    abilities: KernelAbilities,
     frequency_ppm: f64,
+    ordered: PendingLeap,
+    tai_offset_s: Option<i32>,
 }
 
 impl SimDriver {
     /// Steers this clock.
-    pub fn new(clock: SharedClock) -> Self {
+    pub fn new(clock: SharedClock, abilities: KernelAbilities) -> Self {
         Self {
             clock,
+            abilities,
             frequency_ppm: 0.0,
+            ordered: PendingLeap::None,
+            tai_offset_s: None,
         }
     }
 }
@@ -56,7 +81,7 @@ impl ClockDriver for SimDriver {
             maximum_frequency_ppm: MAXIMUM_FREQUENCY_PPM,
             effect_delay_s: EFFECT_DELAY_S,
             controls_clock: true,
-            supports_leap: false,
+            supports_leap: self.abilities.leap_seconds,
         }
     }
 
@@ -72,6 +97,9 @@ impl ClockDriver for SimDriver {
     }
 
     fn step(&mut self, change_s: f64) -> Result<(), DriverError> {
+        if !self.abilities.steps {
+            return Err(DriverError("the simulated kernel refuses".to_owned()));
+        }
         self.clock.lock().step(change_s);
         Ok(())
     }
@@ -80,9 +108,30 @@ impl ClockDriver for SimDriver {
 
     fn set_leap(
         &mut self,
-        _: PendingLeap,
-        _: Option<i32>,
+        leap: PendingLeap,
+        tai_offset_s: Option<i32>,
     ) -> Result<KernelLeapUpdate, DriverError> {
-        Ok(KernelLeapUpdate::default())
+        let mut clock = self.clock.lock();
+        let made = self.ordered != PendingLeap::None && !clock.has_leap();
+        let before = std::mem::replace(&mut self.ordered, leap);
+        if made && let Some(known_s) = &mut self.tai_offset_s {
+            *known_s += before.seconds();
+        }
+        clock.order_leap(leap);
+        let mut update = KernelLeapUpdate::default();
+        if let Some(offset_s) = tai_offset_s
+            && self.tai_offset_s.replace(offset_s) != Some(offset_s)
+        {
+            update.tai_offset_s = Some(offset_s);
+        }
+        if before != leap {
+            update.status_text = Some(match leap {
+                PendingLeap::Insert => "set to insert",
+                PendingLeap::Delete => "set to delete",
+                PendingLeap::None if made => "reset after",
+                PendingLeap::None => "set to not insert/delete",
+            });
+        }
+        Ok(update)
     }
 }

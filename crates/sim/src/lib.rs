@@ -1,12 +1,13 @@
 //! A deterministic network and clock simulator that runs engines against each other.
 //!
 //! [`World`] holds machines ([`world::Node`]), links between them ([`link`]) and one queue of
-//! events in true time. A machine is a minimal server ([`server`]) or runs an engine whose
-//! kernel is a simulated clock ([`clock`], [`driver`]). [`scenario`] builds ready-made worlds
+//! events in true time. A machine is a minimal server ([`server`]) or runs an engine ([`client`])
+//! whose kernel is a simulated clock ([`clock`], [`driver`]). [`scenario`] builds ready-made worlds
 //! from configuration text; [`optimal`] is the bound that no client can beat. The same seed
 //! gives the same run, and nothing here ever waits.
 
 pub mod accuracy;
+pub mod client;
 pub mod clock;
 pub mod driver;
 pub mod grid;

@@ -1,12 +1,16 @@
 //! Ready-made worlds: a client with a configuration, and servers.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrony_conf::config::InitStepSlew;
+use chrony_conf::diagnostics::Message;
 use chrony_conf::files::{FileFacts, Reader};
 use chrony_conf::options::Options;
-use chrony_conf::sources::AddressFamily;
+use chrony_conf::sources::{AddressFamily, SourceKind, SourceSpec};
+use chrony_conf::{Config, Severity};
 use discipline::journal::{Entry, Journal, LogFile};
 use discipline::reference::Mode;
 use discipline::samples::EstimatorKind;
@@ -17,8 +21,9 @@ use engine::registry::Origin;
 use engine::steering::ClockSetup;
 use ntp_wire::KeyRing;
 
+use crate::client::Client;
 use crate::clock::{Oscillator, SimClock, TrueTime};
-use crate::driver::{SharedClock, SimDriver};
+use crate::driver::{KernelAbilities, SharedClock, SimDriver};
 use crate::link::Link;
 use crate::server::{Announcement, SimServer};
 use crate::world::{NodeId, World};
@@ -29,15 +34,28 @@ pub const PRECISION_S: f64 = 1e-7;
 /// When the scenarios begin: 2026-01-01 00:00:00 UTC.
 pub const START: TrueTime = TrueTime(1_767_225_600 * 1_000_000_000);
 
-/// Reads nothing: simulated configurations name no files.
-struct NoFiles;
+/// The files of a simulated machine, by path.
+#[derive(Clone, Debug, Default)]
+struct Files(BTreeMap<PathBuf, Vec<u8>>);
 
-impl Reader for NoFiles {
-    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let files = files.iter();
+        Self(
+            files
+                .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+                .collect(),
+        )
+    }
+}
+
+impl Reader for Files {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let found = self.0.get(path).cloned();
+        found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 
-    fn list(&self, _: &Path) -> std::io::Result<Vec<std::path::PathBuf>> {
+    fn list(&self, _: &Path) -> std::io::Result<Vec<PathBuf>> {
         Err(std::io::ErrorKind::NotFound.into())
     }
 
@@ -50,23 +68,23 @@ impl Reader for NoFiles {
     }
 }
 
-/// The configuration of these directives.
-///
-/// # Errors
-///
-/// The first error's text.
-pub fn configuration(directives: &[&str]) -> Result<chrony_conf::Config, String> {
+/// The configuration of these directives, and what was said about it.
+fn load(directives: &[&str], files: &Files) -> Result<(Config, Vec<Message>), String> {
+    // One directive more, because without any the configuration file is read.
+    let all = directives.iter().copied().chain(["cmdport 0"]);
     let options = Options {
-        directives: directives.iter().map(Into::into).collect(),
+        directives: all.map(Into::into).collect(),
         ..Options::default()
     };
-    let loaded = chrony_conf::load(&options, &NoFiles);
-    loaded.into_result().map_err(|errors| {
+    let loaded = chrony_conf::load(&options, files);
+    let messages = loaded.messages.clone();
+    let config = loaded.into_result().map_err(|errors| {
         errors
             .first()
             .map(|error| error.text.clone())
             .unwrap_or_default()
-    })
+    })?;
+    Ok((config, messages))
 }
 
 /// How a client is set up.
@@ -84,6 +102,14 @@ pub struct ClientSetup<'a> {
     pub estimator: EstimatorKind,
     /// Which log lines are kept.
     pub logs: &'a [LogFile],
+    /// What its kernel can do.
+    pub kernel: KernelAbilities,
+    /// Files that the configuration may name: path and contents.
+    pub files: &'a [(&'a str, &'a str)],
+    /// Dumps of an earlier run that are loaded (`-r`): address and contents.
+    pub dumps: BTreeMap<String, String>,
+    /// What the sensor of `tempcomp` shows at first.
+    pub temperature: Option<f64>,
 }
 
 impl Default for ClientSetup<'_> {
@@ -99,6 +125,10 @@ impl Default for ClientSetup<'_> {
             mode: Mode::Normal,
             estimator: EstimatorKind::Regression,
             logs: &[],
+            kernel: KernelAbilities::default(),
+            files: &[],
+            dumps: BTreeMap::new(),
+            temperature: None,
         }
     }
 }
@@ -125,6 +155,7 @@ pub fn add_server(world: &mut World, number: u8, offset_s: f64) -> NodeId {
         clock: SimClock::new(world.now(), perfect, 0),
         announcement: Announcement::PRIMARY,
         answers: true,
+        leap: None,
     })
 }
 
@@ -132,14 +163,37 @@ pub fn add_server(world: &mut World, number: u8, offset_s: f64) -> NodeId {
 ///
 /// # Errors
 ///
-/// When the configuration is wrong.
+/// When the configuration is wrong, or a fatal message of the start.
 pub fn add_client(
     world: &mut World,
     number: u8,
     setup: &ClientSetup<'_>,
     link: &Link,
 ) -> Result<NodeId, String> {
-    let config = configuration(setup.directives)?;
+    let client = make_client(world, number, setup)?;
+    let others = world.len();
+    let id = world.add_client(client.0);
+    for other in 0..others {
+        world.connect(id, other, link.clone());
+    }
+    world.command(id, |engine, now| {
+        for (line, origin) in &client.1 {
+            // A source that cannot be added shows in the scenario's result.
+            let _ = engine.add_source(now, line, *origin);
+        }
+        engine.all_sources_added(now);
+    });
+    Ok(id)
+}
+
+/// A machine, and the sources it starts with.
+fn make_client(
+    world: &World,
+    number: u8,
+    setup: &ClientSetup<'_>,
+) -> Result<(Client, Vec<(SourceSpec, Origin)>), String> {
+    let files = Files::new(setup.files);
+    let (config, mut messages) = load(setup.directives, &files)?;
     let clock = SharedClock::new(SimClock::new(world.now(), setup.oscillator, setup.seed));
     let now = {
         let clock = clock.lock();
@@ -148,38 +202,91 @@ pub fn add_client(
             monotonic: clock.monotonic(),
         }
     };
+    let (leap, said) = chrony_conf::leap::choose(&config.clock, &files);
+    messages.extend(said);
+    let (drift, said) = match &config.clock.drift_file {
+        Some(path) => chrony_conf::drift::load(path, &files),
+        None => (None, None),
+    };
+    messages.extend(said);
     let mut journal = Journal::new();
     for file in setup.logs {
         journal.enable(*file, true);
     }
+    for message in messages {
+        match message.severity {
+            Severity::Warning => journal.warning(message.text),
+            Severity::Error => journal.error(message.text),
+            _ => journal.info(message.text),
+        }
+    }
+    let initial = config.init_step_slew.as_ref();
+    let initial = initial.filter(|initial| !initial.addresses.is_empty());
+    let mode = match initial {
+        Some(initial) if setup.mode == Mode::Normal => Mode::InitStepSlew {
+            threshold_s: initial.threshold_s,
+        },
+        _ => setup.mode,
+    };
     let engine_setup = Setup {
         clock: ClockSetup {
-            driver: Box::new(SimDriver::new(clock.clone())),
+            driver: Box::new(SimDriver::new(clock.clone(), setup.kernel)),
             precision_s: PRECISION_S,
             window_start_s: 0,
-            drift: None,
-            leap: None,
+            drift,
+            leap: leap.map(|source| engine::leap::database(source, files.clone())),
             random: Box::new(SeededRandom::new(setup.seed ^ 0x5eed_0001)),
         },
         random: Box::new(SeededRandom::new(setup.seed ^ 0x5eed_0002)),
-        mode: setup.mode,
+        mode,
         keys: Arc::new(KeyRing::default()),
         estimator: setup.estimator,
     };
-    let engine = Engine::new(&config, engine_setup, journal, now)?;
-    let others = world.len();
-    let id = world.add_client(client_address(number), clock, engine);
-    for other in 0..others {
-        world.connect(id, other, link.clone());
+    let mut engine = Engine::new(&config, engine_setup, journal, now)?;
+    for rule in &config.server.access {
+        let changed = engine.change_access(rule, false);
+        changed.map_err(|error| error.to_string())?;
     }
-    world.command(id, |engine, now| {
-        for line in &config.sources {
-            // A source that cannot be added shows in the scenario's result.
-            let _ = engine.add_source(now, line, Origin::Configuration);
+    attach_sensor(&config, &files, &mut engine, now)?;
+    let configured = config.sources.clone();
+    let (first, later) = match initial {
+        Some(initial) => (initial_sources(initial), configured),
+        None => {
+            let first = configured.into_iter();
+            let first = first.map(|line| (line, Origin::Configuration));
+            (first.collect(), Vec::new())
         }
-        engine.all_sources_added(now);
+    };
+    let mut client = Client::new(client_address(number), clock, engine, later);
+    client.dumps.clone_from(&setup.dumps);
+    client.temperature = setup.temperature;
+    Ok((client, first))
+}
+
+/// The sources of `initstepslew`.
+fn initial_sources(initial: &InitStepSlew) -> Vec<(SourceSpec, Origin)> {
+    let lines = initial.addresses.iter().filter_map(|address| {
+        let line = format!("{address} iburst");
+        chrony_conf::sources::parse_line(SourceKind::Server, &line).ok()
     });
-    Ok(id)
+    lines.map(|line| (line, Origin::InitStepSlew)).collect()
+}
+
+fn attach_sensor(
+    config: &Config,
+    files: &Files,
+    engine: &mut Engine,
+    now: Now,
+) -> Result<(), String> {
+    let Some(compensation) = &config.clock.temperature_compensation else {
+        return Ok(());
+    };
+    let points = chrony_conf::start::load_temperature_points(config, files)
+        .map_err(|message| message.text)?;
+    let curve = engine::settings::temperature_curve(&compensation.curve, points);
+    let name = compensation.sensor_file.display().to_string();
+    engine.attach_temperature_sensor(curve, compensation.interval_s, name, now);
+    Ok(())
 }
 
 /// The messages of a client, without log lines.

@@ -35,6 +35,15 @@ impl Announcement {
     };
 }
 
+/// A leap second that a server announces and makes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeapSecond {
+    /// When its clock is stepped.
+    pub at: TrueTime,
+    /// By how much, seconds: −1 for an inserted second, 1 for a deleted one.
+    pub step_s: f64,
+}
+
 /// A server.
 #[derive(Debug)]
 pub struct SimServer {
@@ -46,12 +55,19 @@ pub struct SimServer {
     pub announcement: Announcement,
     /// Whether it answers at all.
     pub answers: bool,
+    /// The leap second to come; announced with [`Announcement::leap`] until it is made.
+    pub leap: Option<LeapSecond>,
 }
 
 impl SimServer {
     /// The response to a request that arrives at `now`, sent without delay.
     pub fn respond(&mut self, now: TrueTime, request: &[u8]) -> Option<Vec<u8>> {
         self.clock.advance(now);
+        if let Some(leap) = self.leap.filter(|leap| leap.at <= now) {
+            self.leap = None;
+            self.clock.step(leap.step_s);
+            self.announcement.leap = LeapIndicator::Normal;
+        }
         let request = Packet::parse(request).ok()?.header;
         if !self.answers || request.mode != Mode::Client {
             return None;

@@ -8,44 +8,19 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 
 use discipline::journal::Entry;
-use engine::action::{Action, SavedFile};
-use engine::engine::{Engine, Served};
-use engine::event::{Datagram, Now, PacketTime, Socket, TimestampSource};
-use engine::ids::SourceId;
+use engine::action::Action;
+use engine::engine::Engine;
+use engine::event::Now;
 use engine::names::ResolvedAddress;
 use engine::random::{RandomSource, SeededRandom};
 
+use crate::client::Client;
 use crate::clock::TrueTime;
-use crate::driver::SharedClock;
 use crate::link::Link;
 use crate::server::SimServer;
 
 /// A machine's number.
 pub type NodeId = usize;
-
-/// First port of client sockets.
-const EPHEMERAL_PORT: u16 = 32_768;
-
-/// A machine that runs an engine.
-pub struct Client {
-    /// Its address; the port is not used.
-    pub address: SocketAddr,
-    /// Its clock.
-    pub clock: SharedClock,
-    /// Its brain.
-    pub engine: Engine,
-    /// What it said, with the true time.
-    pub journal: Vec<(TrueTime, Entry)>,
-    /// The files it keeps.
-    pub files: BTreeMap<String, String>,
-    /// Exit status, once it has ended.
-    pub exit_status: Option<u8>,
-    /// Requests sent.
-    pub requests: u64,
-    sockets: Vec<(SourceId, u16)>,
-    next_port: u16,
-    timer: Option<TrueTime>,
-}
 
 /// A machine.
 pub enum Node {
@@ -55,11 +30,12 @@ pub enum Node {
     Server(SimServer),
 }
 
+/// A packet on its way.
 #[derive(Debug)]
-struct Packet {
-    from: SocketAddr,
-    to: SocketAddr,
-    payload: Vec<u8>,
+pub(crate) struct Packet {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) payload: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -117,25 +93,9 @@ impl World {
         self.nodes.len() - 1
     }
 
-    /// Adds a machine with an engine whose clock is `clock`.
-    pub fn add_client(
-        &mut self,
-        address: SocketAddr,
-        clock: SharedClock,
-        engine: Engine,
-    ) -> NodeId {
-        self.nodes.push(Node::Client(Box::new(Client {
-            address,
-            clock,
-            engine,
-            journal: Vec::new(),
-            files: BTreeMap::new(),
-            exit_status: None,
-            requests: 0,
-            sockets: Vec::new(),
-            next_port: EPHEMERAL_PORT,
-            timer: None,
-        })));
+    /// Adds a machine that runs an engine.
+    pub fn add_client(&mut self, client: Client) -> NodeId {
+        self.nodes.push(Node::Client(Box::new(client)));
         self.nodes.len() - 1
     }
 
@@ -165,7 +125,8 @@ impl World {
         }
     }
 
-    fn client_mut(&mut self, id: NodeId) -> Option<&mut Client> {
+    /// The client with a number, to be changed.
+    pub fn client_mut(&mut self, id: NodeId) -> Option<&mut Client> {
         match self.nodes.get_mut(id)? {
             Node::Client(client) => Some(client),
             Node::Server(_) => None,
@@ -261,7 +222,10 @@ impl World {
                 }
             }
             Some(Node::Client(client)) => {
-                client.receive(now, &packet);
+                let answer = client.receive(now, &packet);
+                if let Some(answer) = answer {
+                    self.transmit(id, answer);
+                }
                 self.settle(id);
             }
             None => {}
@@ -315,39 +279,16 @@ impl World {
             return;
         };
         match action {
-            Action::OpenClientSocket { source, .. } => client.open(source),
-            Action::CloseClientSocket { source } => client.close(source),
-            Action::Send(outgoing) => {
-                let Some(from) = client.sending_address(outgoing.socket) else {
-                    return;
-                };
-                let at = client.now(now);
-                client.requests += 1;
-                if let Some(source) = outgoing.source {
-                    client.engine.handle_sent(at, source, Ok(at.raw));
-                }
-                let payload = outgoing.payload.as_slice().to_vec();
-                self.transmit(
-                    id,
-                    Packet {
-                        from,
-                        to: outgoing.remote,
-                        payload,
-                    },
-                );
-            }
             Action::Resolve { query, .. } => {
                 let at = client.now(now);
                 client.engine.handle_resolved(at, query, &answer);
             }
-            Action::Save { file, contents } => {
-                client.files.insert(file_name(&file), contents);
+            Action::Send(outgoing) => {
+                if let Some(packet) = client.send(now, &outgoing) {
+                    self.transmit(id, packet);
+                }
             }
-            Action::Remove { file } => {
-                client.files.remove(&file_name(&file));
-            }
-            Action::Exit { status } => client.exit_status = Some(status),
-            _ => {}
+            other => client.act(now, other),
         }
     }
 
@@ -384,75 +325,5 @@ impl World {
     /// Randomness of the world, for scenarios.
     pub fn random(&mut self) -> &mut dyn RandomSource {
         &mut self.random
-    }
-}
-
-impl Client {
-    fn now(&self, now: TrueTime) -> Now {
-        let mut clock = self.clock.lock();
-        clock.advance(now);
-        Now {
-            raw: clock.raw(),
-            monotonic: clock.monotonic(),
-        }
-    }
-
-    fn open(&mut self, source: SourceId) {
-        self.close(source);
-        self.sockets.push((source, self.next_port));
-        self.next_port = self.next_port.checked_add(1).unwrap_or(EPHEMERAL_PORT);
-    }
-
-    fn close(&mut self, source: SourceId) {
-        self.sockets.retain(|(id, _)| *id != source);
-    }
-
-    fn sending_address(&self, socket: Socket) -> Option<SocketAddr> {
-        let port = match socket {
-            Socket::Client(source) => self
-                .sockets
-                .iter()
-                .find(|(id, _)| *id == source)
-                .map(|(_, port)| *port)?,
-            Socket::Server | Socket::Shared => 123,
-            Socket::Ptp => 319,
-        };
-        Some(SocketAddr::new(self.address.ip(), port))
-    }
-
-    fn receive(&mut self, now: TrueTime, packet: &Packet) {
-        let socket = match packet.to.port() {
-            123 => Socket::Server,
-            319 => Socket::Ptp,
-            port => match self.sockets.iter().find(|(_, open)| *open == port) {
-                Some((source, _)) => Socket::Client(*source),
-                None => return,
-            },
-        };
-        let at = self.now(now);
-        let datagram = Datagram {
-            socket,
-            remote: packet.from,
-            local: Some(self.address.ip()),
-            interface: 0,
-            payload: &packet.payload,
-            received: PacketTime {
-                raw: at.raw,
-                source: TimestampSource::Kernel,
-            },
-            hardware: None,
-        };
-        self.engine.handle_wakeup(at);
-        match self.engine.handle_datagram(at, &datagram) {
-            Served::Yes | Served::No => {}
-        }
-    }
-}
-
-fn file_name(file: &SavedFile) -> String {
-    match file {
-        SavedFile::Drift => "drift".to_owned(),
-        SavedFile::Rtc => "rtc".to_owned(),
-        SavedFile::Dump { name } | SavedFile::NtsCookies { name } => name.clone(),
     }
 }

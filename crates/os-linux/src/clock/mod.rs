@@ -5,10 +5,12 @@
 //! preloaded simulator can stand in for the kernel. Steering is in [`KernelClock`], which
 //! works on any [`Kernel`]: the running one ([`SystemKernel`]) or one made by a test.
 
+mod calendar;
 mod driver;
 mod precision;
 mod timex;
 
+pub use calendar::local_time_text;
 pub use driver::{ClockError, KernelClock, LeapUpdate, LeapWish};
 pub use precision::{measure_precision, precision_log2};
 pub use timex::{Kernel, KernelRelease, LeapState, SystemKernel, Timex, kernel_release};

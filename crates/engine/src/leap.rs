@@ -1,22 +1,26 @@
 //! The leap second database of the configuration, as the discipline asks it.
 
 use chrony_conf::Severity;
+use chrony_conf::files::Reader;
 use chrony_conf::leap::LeapSource;
 use chrony_conf::leap_table::Leap;
 use discipline::journal::Journal;
 use discipline::reference::{LeapDatabase, LeapLookup, PendingLeap};
 
-use crate::configuration::reader;
-
 /// A database that reads `source` anew whenever it is asked, since the file may be updated.
-pub fn database(source: LeapSource) -> LeapDatabase {
+pub fn database(source: LeapSource, reader: impl Reader + Send + 'static) -> LeapDatabase {
     LeapDatabase::new(Box::new(move |seconds, journal| {
-        look_up(&source, seconds, journal)
+        look_up(&source, &reader, seconds, journal)
     }))
 }
 
-fn look_up(source: &LeapSource, seconds: i64, journal: &mut Journal) -> LeapLookup {
-    let table = match source.read(&reader()) {
+fn look_up(
+    source: &LeapSource,
+    reader: &dyn Reader,
+    seconds: i64,
+    journal: &mut Journal,
+) -> LeapLookup {
+    let table = match source.read(reader) {
         Ok(table) => table,
         Err(message) => {
             if let Some(message) = message {
