@@ -1,57 +1,14 @@
 //! Whole engines in situations that go wrong: what they say and where their clocks end.
 
+mod support;
+
 use discipline::reference::Mode;
 use sim::World;
-use sim::clock::{Oscillator, TrueTime};
+use sim::clock::TrueTime;
 use sim::link::{Jitter, Link, Path};
 use sim::scenario::{ClientSetup, START, add_client, add_server, messages};
-use sim::world::NodeId;
 
-fn lan() -> Link {
-    Link::symmetric(Path::new(1e-4, Jitter::Exponential(2e-5)))
-}
-
-fn oscillator(offset_s: f64, frequency: f64) -> Oscillator {
-    Oscillator {
-        offset_s,
-        frequency,
-        wander: 1e-9,
-    }
-}
-
-/// One server without error and a client with this configuration and clock.
-fn pair(directives: &[&str], oscillator: Oscillator, link: &Link) -> (World, NodeId) {
-    pair_in_mode(directives, oscillator, link, Mode::Normal)
-}
-
-fn pair_in_mode(
-    directives: &[&str],
-    oscillator: Oscillator,
-    link: &Link,
-    mode: Mode,
-) -> (World, NodeId) {
-    let mut world = World::new(START, 7);
-    add_server(&mut world, 1, 0.0);
-    let setup = ClientSetup {
-        directives,
-        oscillator,
-        mode,
-        ..ClientSetup::default()
-    };
-    let client = add_client(&mut world, 1, &setup, link).unwrap();
-    (world, client)
-}
-
-fn error_after(world: &mut World, client: NodeId, seconds: f64) -> f64 {
-    let end = world.now().plus(seconds);
-    world.run_until(end);
-    world.clock_error(client).unwrap().0.abs()
-}
-
-fn has(world: &World, client: NodeId, text: &str) -> bool {
-    let said = messages(world, client);
-    said.iter().any(|message| message.contains(text))
-}
+use support::{error_after, has, lan, oscillator, pair, pair_in_mode};
 
 #[test]
 fn a_large_offset_is_stepped_when_allowed() {
