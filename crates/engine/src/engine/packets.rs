@@ -102,11 +102,11 @@ impl Engine {
             let duration_s = arrival.receive_duration_s;
             return arrival.with_receive_duration(duration_s, ptp_correction_s);
         }
-        let raw = plausible(datagram.received.raw, now);
-        let source = if raw == now.raw {
-            TimestampSource::Daemon
+        let received = datagram.received;
+        let (raw, source) = if is_plausible(received.raw, now) {
+            (received.raw, received.source)
         } else {
-            datagram.received.source
+            (now.raw, TimestampSource::Daemon)
         };
         let (time, error_s) = self.steering.cook(raw);
         LocalTimestamp::new(time, error_s, source)
@@ -316,11 +316,7 @@ impl Engine {
     }
 }
 
-/// A timestamp too far from the event cannot be right; the event's time is used then.
-fn plausible(raw: RawTime, now: Now) -> RawTime {
-    if raw.since(now.raw).abs() > TIMESTAMP_DIFFERENCE_MAX_S {
-        now.raw
-    } else {
-        raw
-    }
+/// Whether a timestamp is near enough to the event to be right.
+fn is_plausible(raw: RawTime, now: Now) -> bool {
+    raw.since(now.raw).abs() <= TIMESTAMP_DIFFERENCE_MAX_S
 }

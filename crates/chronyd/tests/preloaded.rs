@@ -1,0 +1,158 @@
+//! The real program in a preloaded world: it waits, reads time, sends and steers through
+//! libc's functions alone, so that hours pass in moments; and it does with the same packets
+//! what Debian's chrony does.
+//!
+//! Needs root (to drop the right to steer the clock), `setpriv` and a C compiler.
+
+#[path = "support/preload.rs"]
+mod preload;
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use preload::{Life, Situation};
+use support::{CHRONYD, able, is_root, messages};
+
+const SERVER: &str = "server 192.0.2.1 iburst";
+
+/// The compiled world in a temporary folder; `None` where the tests cannot run.
+fn world() -> Option<(tempfile::TempDir, PathBuf)> {
+    if !able(is_root(), "root") {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let world = preload::build(folder.path());
+    able(world.is_some(), "a C compiler named cc");
+    world.map(|world| (folder, world))
+}
+
+fn live(situation: &Situation, world: &Path, folder: &Path, directives: &[&str]) -> Life {
+    let life = situation.live(world, Path::new(CHRONYD), folder, directives);
+    assert_eq!(life.status, Some(0), "{}", life.stderr);
+    life
+}
+
+#[test]
+fn hours_pass_in_a_moment_and_the_clock_is_steered() {
+    let Some((folder, world)) = world() else {
+        return;
+    };
+    let situation = Situation {
+        duration_s: 10_000,
+        settling_s: 1_000,
+        ..Situation::default()
+    };
+    let run = |name: &str, situation: Situation, directives: &[&str]| {
+        live(&situation, &world, &folder.path().join(name), directives)
+    };
+    let life = run("full", situation, &[SERVER]);
+    // Far below the 10 ms and 10 ppm of the start; the jitter is 10 µs.
+    assert!(life.report.time_error_s < 3e-5, "{:?}", life.report);
+    assert!(life.report.frequency_error < 2e-7, "{:?}", life.report);
+    let expected = [
+        "CAP_SYS_TIME not present",
+        "Running with root privileges",
+        "Selected source 192.0.2.1",
+        "chronyd exiting",
+    ];
+    assert_eq!(messages(&life.stderr), expected);
+    let drift = std::fs::read_to_string(folder.path().join("full/drift")).expect("drift file");
+    let frequency_ppm: f64 = drift
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("a frequency");
+    assert!((frequency_ppm - 10.0).abs() < 1.0, "{drift}");
+
+    // The same life again, and on a system without the newer calls: the delays are the same,
+    // the receive times are those of the wake-up, which here is the arrival.
+    let again = run("again", situation, &[SERVER]);
+    assert_eq!(again.report.time_error_s, life.report.time_error_s);
+    let plain = Situation {
+        plain: true,
+        ..situation
+    };
+    let plain = run("plain", plain, &[SERVER]);
+    assert_eq!(plain.report.requests, life.report.requests);
+    let ratio = plain.report.time_error_s / life.report.time_error_s;
+    assert!((ratio - 1.0).abs() < 1e-3, "{ratio}");
+}
+
+#[test]
+fn a_thousand_seconds_are_stepped_or_slewed() {
+    let Some((folder, world)) = world() else {
+        return;
+    };
+    let situation = Situation {
+        duration_s: 20_000,
+        settling_s: 15_000,
+        offset_s: 1000.0,
+        ..Situation::default()
+    };
+    let stepped = live(
+        &situation,
+        &world,
+        &folder.path().join("step"),
+        &[SERVER, "makestep 1 3"],
+    );
+    assert!(stepped.report.time_error_s < 3e-5, "{:?}", stepped.report);
+    let steps = |life: &Life| life.stderr.matches("System clock was stepped by -").count();
+    assert_eq!(steps(&stepped), 1, "{}", stepped.stderr);
+    // 12 000 s at 83333 ppm.
+    let slewed = live(&situation, &world, &folder.path().join("slew"), &[SERVER]);
+    assert!(slewed.report.time_error_s < 1e-4, "{:?}", slewed.report);
+    assert_eq!(steps(&slewed), 0, "{}", slewed.stderr);
+}
+
+/// What `statistics.log` tells about each sample: samples, dropped ones, runs.
+fn decisions(folder: &Path) -> Vec<[String; 3]> {
+    let text = std::fs::read_to_string(folder.join("statistics.log")).expect("log");
+    let rows = text.lines().filter(|line| line.starts_with("20"));
+    rows.map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        [9, 10, 11].map(|index| words.get(index).copied().unwrap_or_default().to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_same_packets_lead_to_the_same_decisions_as_debians() {
+    let Some((folder, world)) = world() else {
+        return;
+    };
+    let Some(peers) = support::peers() else {
+        return;
+    };
+    let debian = peers.join("chrony/usr/sbin/chronyd");
+    let directives = [SERVER, "log statistics tracking measurements"];
+    for (jitter_s, wander) in [(1e-6, 1e-9), (1e-4, 1e-9), (1e-3, 1e-7), (1e-2, 1e-10)] {
+        let situation = Situation {
+            jitter_s,
+            wander,
+            duration_s: 20_000,
+            settling_s: 1_000,
+            even: true,
+            ..Situation::default()
+        };
+        let name = |daemon: &str| folder.path().join(format!("{jitter_s}-{wander}-{daemon}"));
+        let (ours, theirs) = (name("ours"), name("debian"));
+        let life = live(&situation, &world, &ours, &directives);
+        let reference = situation.live(&world, &debian, &theirs, &directives);
+        assert_eq!(reference.status, Some(0), "{}", reference.stderr);
+        let (ours, theirs) = (decisions(&ours), decisions(&theirs));
+        let differs = ours
+            .iter()
+            .zip(&theirs)
+            .position(|(our, their)| our != their);
+        let of = |rows: &[[String; 3]]| differs.and_then(|row| rows.get(row).cloned());
+        assert_eq!(
+            of(&ours),
+            of(&theirs),
+            "{jitter_s} {wander}, row {differs:?}"
+        );
+        assert_eq!(ours.len(), theirs.len());
+        assert_eq!(life.report.requests, reference.report.requests);
+        let ratio = life.report.time_error_s / reference.report.time_error_s;
+        assert!((ratio - 1.0).abs() < 0.02, "{jitter_s} {wander}: {ratio}");
+    }
+}
