@@ -3,7 +3,10 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod network;
 pub(crate) mod ntp;
+pub(crate) mod recorded;
+pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs::File;
