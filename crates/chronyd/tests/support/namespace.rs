@@ -1,0 +1,40 @@
+//! A network and mount namespace of its own, in which other daemons find the ports and the
+//! folders they insist on.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Running;
+
+/// What the namespace's first process says when loopback is up.
+const READY: &str = "namespace ready";
+
+/// The namespace; it ends with its last process.
+pub(crate) struct Namespace {
+    holder: Running,
+}
+
+impl Namespace {
+    /// Makes one with loopback up and runs shell commands in it; `$1` is `folder`.
+    pub(crate) fn new(folder: &Path, setup: &str) -> Self {
+        let script = format!("set -e; ip link set lo up\n{setup}\necho {READY}\nexec sleep 600");
+        let mut command = Command::new("unshare");
+        command
+            .args(["-n", "-m", "sh", "-c", &script, "sh"])
+            .arg(folder);
+        let mut holder = Running::start(&mut command, folder, "namespace");
+        holder.wait_for(READY);
+        Self { holder }
+    }
+
+    /// A program inside, without the right to set the machine's clock.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        let id = self.holder.id().to_string();
+        command
+            .args(["-n", "-m", "-t", &id, "setpriv"])
+            .args(["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"])
+            .arg(program);
+        command
+    }
+}
