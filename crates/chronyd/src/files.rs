@@ -26,12 +26,30 @@ pub struct Owner {
     pub gid: u32,
 }
 
-/// Replaces a file by new contents: `<path>.tmp` is written, flushed to the disk and
-/// renamed. The error is the text of a message.
-pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
+/// The name under which a file is written: `<path>.tmp`, but `<address>.tmp` for cookies in
+/// `<address>.nts` (NTS chapter, section 7.1).
+fn temporary_path(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|extension| extension == "nts") {
+        return path.with_extension("tmp");
+    }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    PathBuf::from(temporary)
+}
+
+/// Replaces a file by new contents, which are written under another name, flushed to the
+/// disk and renamed. The error is the text of a message.
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
+    let temporary = temporary_path(path);
+    if let Err(error) = std::fs::remove_file(&temporary)
+        && error.kind() == io::ErrorKind::IsADirectory
+    {
+        return Err(format!(
+            "Could not remove {} : {}",
+            temporary.display(),
+            os_text(&error)
+        ));
+    }
     let written = create_new(&temporary, mode).and_then(|mut file| {
         file.write_all(contents)?;
         file.sync_all()

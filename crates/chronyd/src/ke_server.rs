@@ -11,6 +11,7 @@ use std::sync::Arc;
 use chrony_conf::Config;
 use discipline::journal::Severity;
 use discipline::time::MonotonicTime;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nts::ke::request::NtpService;
 use nts::ke::server::ServerSettings;
 use nts::log::{self, LogLine};
@@ -34,8 +35,16 @@ use crate::output::Output;
 /// Permissions of the file of keys.
 const SECRET_MODE: u32 = 0o600;
 
-/// How often the certificate files are looked at for changes, seconds.
+/// How often the certificate files are looked at for changes without a connection, seconds:
+/// soon enough for a message about a bad renewal.
 const CHECK_INTERVAL_S: f64 = 60.0;
+
+/// Least time between looks because of a connection, seconds: whoever connects later than
+/// this after a renewal gets the new certificate.
+const LOOK_INTERVAL_S: f64 = 1.0;
+
+/// Descriptors left to the rest of the daemon, whatever the number of connections.
+const OTHER_DESCRIPTORS: usize = 256;
 
 /// Connections accepted in one turn of the main loop.
 const ACCEPTS_PER_TURN: usize = 32;
@@ -65,6 +74,8 @@ pub struct KeServer {
     runner: Runner,
     random: SystemRandom,
     next_check: MonotonicTime,
+    /// Earliest time of a look because of a connection.
+    next_look: MonotonicTime,
     paused_until: Option<MonotonicTime>,
 }
 
@@ -85,6 +96,26 @@ fn say(output: &mut Output, lines: impl IntoIterator<Item = LogLine>) {
 fn file_stamp(path: &Path) -> FileStamp {
     let it = std::fs::metadata(path).ok()?;
     Some((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
+}
+
+/// Connections at a time for each of `processes`: as many as configured where the system's
+/// limit of descriptors, raised as far as needed and allowed, leaves enough for everything
+/// else, in particular for the sockets of NTP requests.
+fn connections_with_descriptors(processes: usize, configured: usize) -> usize {
+    let wanted = processes
+        .saturating_mul(configured)
+        .saturating_add(OTHER_DESCRIPTORS);
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return configured;
+    };
+    let raised = hard.min(u64::try_from(wanted).unwrap_or(hard)).max(soft);
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, raised, hard) {
+        Ok(()) => raised,
+        Err(_) => soft,
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let each = limit.saturating_sub(OTHER_DESCRIPTORS) / processes;
+    configured.min(each.max(1))
 }
 
 impl KeServer {
@@ -108,7 +139,8 @@ impl KeServer {
         }
         let positive = |value: i32| usize::try_from(value).unwrap_or(0);
         let processes = positive(config.nts.processes);
-        let max_connections = positive(config.nts.max_connections);
+        let max_connections =
+            connections_with_descriptors(processes.max(1), positive(config.nts.max_connections));
         let settings = Arc::new(ServerSettings {
             aeads: aeads(config),
             service: NtpService {
@@ -135,6 +167,7 @@ impl KeServer {
             },
             random,
             next_check: at.plus(CHECK_INTERVAL_S),
+            next_look: at,
             paused_until: None,
         };
         let backlog = processes.max(1).saturating_mul(max_connections);
@@ -206,6 +239,31 @@ impl KeServer {
             }
         }
         say(output, self.credentials.replace(&files, wall));
+    }
+
+    /// Loads certificates whose files changed, and warns about those that end soon: from time
+    /// to time, and before a connection is served.
+    fn check_files(
+        &mut self,
+        output: &mut Output,
+        at: MonotonicTime,
+        wall: WallTime,
+        connection: bool,
+    ) {
+        let periodic = self.next_check <= at;
+        let asked = connection && self.next_look <= at;
+        if !periodic && !asked {
+            return;
+        }
+        self.next_look = at.plus(LOOK_INTERVAL_S);
+        if periodic {
+            self.next_check = at.plus(CHECK_INTERVAL_S);
+        }
+        if self.current_stamps() != self.stamps {
+            self.load_credentials(output, wall);
+        } else if periodic {
+            say(output, self.credentials.expiry_warnings(wall));
+        }
     }
 
     // Keys for cookies.
@@ -315,19 +373,13 @@ impl KeServer {
         if let Runner::MainLoop { sessions, .. } = &mut self.runner {
             sessions.serve(set, at);
         }
-        for index in 0..self.listeners.len() {
-            let ready = self.listeners.get_mut(index).and_then(|it| it.1.take());
-            if ready.is_some_and(|slot| set.readiness(slot).any()) {
-                self.accept(index, at, allow);
-            }
-        }
-        if self.next_check <= at {
-            self.next_check = at.plus(CHECK_INTERVAL_S);
-            if self.current_stamps() != self.stamps {
-                self.load_credentials(output, wall);
-            } else {
-                say(output, self.credentials.expiry_warnings(wall));
-            }
+        let slots = self.listeners.iter_mut().map(|(_, slot)| slot.take());
+        let ready: Vec<bool> = slots
+            .map(|slot| slot.is_some_and(|slot| set.readiness(slot).any()))
+            .collect();
+        self.check_files(output, at, wall, ready.contains(&true));
+        for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+            self.accept(index, at, allow);
         }
         let rotated = self.ring.rotate_if_due(running(at), &mut self.random);
         if rotated {

@@ -1,191 +1,17 @@
-//! Network Time Security between real programs: ours with ours, ours with Debian's chrony
-//! (GnuTLS) in both roles, and what bad servers, clients and certificates do.
+//! Network Time Security between our own client and server: sessions, cookies, keys and their
+//! files, helpers and threads. Other daemons are in `nts_peers.rs`, names and pools in
+//! `nts_names.rs`, bad certificates in `nts_certificates.rs`, attackers in `nts_hostile.rs`.
 
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 
-use control_wire::{
-    Address, AuthData, AuthMode, Reply, ReplyHeader, Request, RequestHeader, ServerStats,
-    SingleAddress,
-};
-use rcgen::{CertificateParams, DnType, KeyPair, SanType};
-use tempfile::TempDir;
+use control_wire::{AuthData, NtpDataFlags, Request};
 
-use support::{CHRONYD, Running, free_port, peers, wait_until};
-
-/// The NTP server's request with nothing in it but version 4 and mode 3.
-const REQUEST: [u8; 48] = {
-    let mut request = [0; 48];
-    request[0] = 0x23;
-    request[47] = 1;
-    request
-};
-
-/// A folder with a certificate for `localhost` and 127.0.0.1, and ports.
-struct Place {
-    folder: TempDir,
-    ntp_port: u16,
-    ke_port: u16,
-}
-
-fn free_tcp_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn certificate() -> CertificateParams {
-    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let address = SanType::IpAddress(Ipv4Addr::LOCALHOST.into());
-    params.subject_alt_names.push(address);
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "localhost");
-    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2120, 1, 1);
-    params
-}
-
-impl Place {
-    fn new(params: &CertificateParams) -> Self {
-        let place = Self {
-            folder: tempfile::tempdir().unwrap(),
-            ntp_port: free_port(),
-            ke_port: free_tcp_port(),
-        };
-        let key = place.write_certificate(params);
-        fs::write(place.path("key.pem"), key.serialize_pem()).unwrap();
-        place
-    }
-
-    fn write_certificate(&self, params: &CertificateParams) -> KeyPair {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        fs::write(self.path("cert.pem"), certificate.pem()).unwrap();
-        key
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Starts ours or, given its program, the reference.
-    fn start(&self, program: Option<&Path>, name: &str, lines: &[String]) -> Daemon {
-        let directory = self.path(&format!("{name}.run"));
-        let socket = directory.join("s");
-        let mut builder = fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .unwrap();
-        let mut command = Command::new(program.unwrap_or(Path::new(CHRONYD)));
-        match program {
-            Some(_) => command.args(["-u", "root", "-x", "-d", "-4"]),
-            None => command.args(["-U", "-x", "-d", "-4"]),
-        };
-        command
-            .arg("cmdport 0")
-            .arg(format!("pidfile {}", directory.join("pid").display()))
-            .arg(format!("bindcmdaddress {}", socket.display()))
-            .arg(format!("ntsdumpdir {}", self.path(name).display()))
-            .args(lines);
-        Daemon {
-            running: Running::start(&mut command, self.folder.path(), name),
-            socket,
-        }
-    }
-
-    fn server(&self, program: Option<&Path>, more: &[&str]) -> Daemon {
-        let mut lines = vec![
-            format!("port {}", self.ntp_port),
-            format!("ntsport {}", self.ke_port),
-            "bindaddress 127.0.0.1".to_owned(),
-            "allow 127.0.0.1".to_owned(),
-            "local".to_owned(),
-            format!("ntsservercert {}", self.path("cert.pem").display()),
-            format!("ntsserverkey {}", self.path("key.pem").display()),
-        ];
-        lines.extend(more.iter().map(|line| (*line).to_owned()));
-        let daemon = self.start(program, "server", &lines);
-        let ke_server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ke_port));
-        wait_until("NTS-KE server", || TcpStream::connect(ke_server).ok());
-        daemon
-    }
-
-    /// A source with this certificate trusted.
-    fn source(&self, name: &str) -> Vec<String> {
-        vec![
-            "port 0".to_owned(),
-            "nosystemcert".to_owned(),
-            format!(
-                "server {name} iburst minpoll 0 maxpoll 0 nts ntsport {} port {}",
-                self.ke_port, self.ntp_port
-            ),
-            format!("ntstrustedcerts {}", self.path("cert.pem").display()),
-        ]
-    }
-}
-
-struct Daemon {
-    running: Running,
-    socket: PathBuf,
-}
-
-impl Daemon {
-    /// What the daemon replies to a command.
-    fn ask(&self, request: &Request) -> Reply {
-        let folder = tempfile::tempdir().unwrap();
-        let own = UnixDatagram::bind(folder.path().join("own")).unwrap();
-        own.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let header = RequestHeader {
-            version: 6,
-            command: 0,
-            attempt: 0,
-            sequence: 7,
-        };
-        wait_until("command socket", || own.connect(&self.socket).ok());
-        own.send(&request.emit(&header)).unwrap();
-        let mut buffer = [0; 2048];
-        let length = own.recv(&mut buffer).unwrap();
-        let header = ReplyHeader::parse(&buffer[..length]).unwrap();
-        Reply::parse(&header, &buffer[..length]).unwrap()
-    }
-
-    fn authentication(&self) -> AuthData {
-        let address = Address::Ipv4(Ipv4Addr::LOCALHOST);
-        match self.ask(&Request::AuthData(SingleAddress { address })) {
-            Reply::AuthData(data) => data,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn statistics(&self) -> ServerStats {
-        match self.ask(&Request::ServerStats) {
-            Reply::ServerStats(data) => data,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// In the steady state: eight cookies, nothing outstanding.
-fn assert_established(data: &AuthData, key_type: u16, cookie_length: u16) {
-    assert_eq!(data.mode, AuthMode::Nts);
-    assert_eq!((data.key_id, data.key_type), (1, key_type), "{data:?}");
-    let bits = if key_type == 15 { 256 } else { 128 };
-    assert_eq!(data.key_length_bits, bits);
-    assert_eq!((data.ke_attempts, data.nak), (0, 0));
-    assert_eq!(data.cookie_length, cookie_length);
-    // One is out while a response is on its way.
-    assert!((7..=8).contains(&data.cookies), "{data:?}");
-}
+use support::nts::{Place, assert_established, certificate};
+use support::wait_until;
 
 #[test]
 fn ours_with_ours_and_a_restart_without_key_establishment() {
@@ -223,212 +49,157 @@ fn a_restarted_server_knows_its_cookies() {
     assert_eq!(client.authentication().key_id, 1);
 }
 
+/// Connections to the NTS-KE server so far, those of the tests themselves included.
+fn accepted_connections(server: &support::nts::Daemon) -> u64 {
+    server.statistics().nke_hits
+}
+
 #[test]
-fn chrony_of_debian_in_both_roles() {
-    let Some(peers) = peers() else { return };
-    let chrony = peers.join("chrony/usr/sbin/chronyd");
-    for (theirs_serves, cookie_length) in [(true, 100), (false, 96)] {
+fn helpers_and_server_threads() {
+    for (processes, threads) in [(0, 1), (1, 2), (3, 2)] {
         let place = Place::new(&certificate());
-        let (server, client) = match theirs_serves {
-            true => (Some(chrony.as_path()), None),
-            false => (None, Some(chrony.as_path())),
-        };
-        let _server = place.server(server, &[]);
-        let mut client = place.start(client, "client", &place.source("localhost"));
+        let lines = [
+            format!("ntsprocesses {processes}"),
+            format!("serverthreads {threads}"),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let server = place.server(None, &lines);
+        let mut client = place.start(None, "client", &place.source("localhost"));
         client.running.wait_for("Selected source 127.0.0.1");
-        assert_established(&client.authentication(), 15, cookie_length);
+        assert_established(&client.authentication(), 30, 64);
+        assert!(server.statistics().ntp_auth_hits >= 1);
     }
 }
 
 #[test]
-fn rejected_certificates_are_named() {
-    let mut past = certificate();
-    past.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    past.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let mut future = certificate();
-    future.not_before = rcgen::date_time_ymd(2119, 1, 1);
-    let other = CertificateParams::new(["other.test".to_owned()]).unwrap();
-    for (params, trusted, sentence) in [
-        (
-            past,
-            true,
-            "The certificate chain uses expired certificate.",
-        ),
-        (
-            future,
-            true,
-            "The certificate chain uses not yet valid certificate.",
-        ),
-        (
-            other,
-            true,
-            "The name in the certificate does not match the expected.",
-        ),
-        (certificate(), false, "The certificate issuer is unknown."),
-    ] {
-        let place = Place::new(&params);
-        let _server = place.server(None, &[]);
-        let mut lines = place.source("localhost");
-        lines.truncate(if trusted { 4 } else { 3 });
-        let mut client = place.start(None, "client", &lines);
-        let line = client.running.wait_for("TLS handshake with");
-        let prefix = format!(
-            "TLS handshake with 127.0.0.1:{} (localhost) failed : ",
-            place.ke_port
-        );
-        let rest = line
-            .strip_prefix(&prefix)
-            .unwrap_or_else(|| panic!("{line}"));
-        assert!(
-            rest.starts_with(
-                "Error in the certificate verification. The certificate is NOT trusted. "
-            ),
-            "{line}"
-        );
-        assert!(rest.contains(sentence), "{line}");
-    }
+fn interleaved_mode() {
+    let place = Place::new(&certificate());
+    let server = place.server(None, &[]);
+    let lines = place.source_with("localhost", "xleave");
+    let client = place.start(None, "client", &lines);
+    wait_until("interleaved measurement", || {
+        let interleaved = |client: &support::nts::Daemon| {
+            let flags = client.measurement_of(Ipv4Addr::LOCALHOST).flags;
+            flags.contains(NtpDataFlags::INTERLEAVED) && flags.contains(NtpDataFlags::AUTHENTICATED)
+        };
+        client.has_source(Ipv4Addr::LOCALHOST).then_some(())?;
+        interleaved(&client).then_some(())
+    });
+    assert!(server.statistics().ntp_interleaved_hits >= 1);
+    assert_eq!(client.authentication().nak, 0);
 }
 
-/// Until the clock was updated as often as configured, dates are not looked at.
+/// A source of a source directory comes and goes with its file; its cookies are kept.
 #[test]
-fn dates_are_not_checked_before_the_first_update() {
-    let mut past = certificate();
-    past.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    let place = Place::new(&past);
-    let _server = place.server(None, &[]);
+fn source_directory() {
+    let place = Place::new(&certificate());
+    let server = place.server(None, &[]);
+    let directory = place.path("sources");
+    fs::create_dir(&directory).unwrap();
     let mut lines = place.source("localhost");
-    lines.push("nocerttimecheck 1".to_owned());
+    let source = lines.remove(2);
+    lines.push(format!("sourcedir {}", directory.display()));
     let mut client = place.start(None, "client", &lines);
+    let file = directory.join("nts.sources");
+    fs::write(&file, format!("{source}\n")).unwrap();
+    client.ask(&Request::ReloadSources);
     client.running.wait_for("Selected source 127.0.0.1");
+    assert_established(&client.authentication(), 30, 64);
+    let before = accepted_connections(&server);
+    fs::remove_file(&file).unwrap();
+    client.ask(&Request::ReloadSources);
+    let saved = place.path("client").join("127.0.0.1.nts");
+    wait_until("saved cookies", || saved.exists().then_some(()));
+    fs::write(&file, format!("{source}\n")).unwrap();
+    client.ask(&Request::ReloadSources);
+    client.wait_for_authentication(Ipv4Addr::LOCALHOST, "cookies from the file", |data| {
+        data.key_id == 1 && data.ke_attempts == 0
+    });
+    assert!(!saved.exists());
+    assert_eq!(accepted_connections(&server), before);
 }
 
-/// Says something to whoever connects, and then does nothing more; or closes.
-fn speaker(address: [u8; 4], port: u16, says: Vec<u8>, close: bool) {
-    let listener = TcpListener::bind(SocketAddr::from((address, port))).unwrap();
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            // The client may close before everything is said.
-            let _ = stream.write_all(&says);
-            if !close {
-                held.push(stream);
-            }
-        }
+/// A server that lost its keys says NAK, and the client asks for new ones.
+#[test]
+fn lost_keys_of_the_server() {
+    let place = Place::new(&certificate());
+    let mut server = place.server(None, &[]);
+    let mut client = place.start(None, "client", &place.source("localhost"));
+    client.running.wait_for("Selected source 127.0.0.1");
+    assert!(server.running.stop().success());
+    fs::remove_file(place.path("server").join("ntskeys")).unwrap();
+    let _server = place.server(None, &[]);
+    client.wait_for_authentication(Ipv4Addr::LOCALHOST, "new keys", |data| {
+        data.key_id == 2 && data.ke_attempts == 0 && data.cookies >= 7
     });
 }
 
-#[test]
-fn bad_servers_do_not_disturb_a_good_one() {
-    let place = Place::new(&certificate());
-    let _server = place.server(None, &[]);
-    let port = place.ke_port;
-    let garbage = vec![0x55; 1 << 20];
-    // Half of a TLS record: a handshake of 512 octets is announced.
-    let half = [&[22, 3, 3, 2, 0][..], &[2; 100]].concat();
-    speaker([127, 0, 0, 2], port, garbage, false);
-    speaker([127, 0, 0, 3], port, half, false);
-    speaker([127, 0, 0, 4], port, Vec::new(), true);
-    speaker([127, 0, 0, 5], port, Vec::new(), false);
-    let mut lines = place.source("127.0.0.1");
-    for host in 2..=6 {
-        lines.push(format!("server 127.0.0.{host} iburst nts ntsport {port}"));
+/// The lines of a key file after `rotations` rotations elsewhere.
+fn rotate_key_file(path: &Path, rotations: usize) {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for rotation in 0..rotations {
+        let last = lines.last().unwrap().clone();
+        let (id, rest) = last.split_once(' ').unwrap();
+        let index = (u32::from_str_radix(id, 16).unwrap() + 1) % 4;
+        let aead = rest.split_once(' ').unwrap().1;
+        let octet = 0x10 + rotation;
+        let key = format!("{octet:02X}").repeat(16);
+        lines.remove(2);
+        lines.push(format!("{:08X} {key} {aead}", 0x4200_0000 + index));
     }
-    let mut client = place.start(None, "client", &lines);
-    client.running.wait_for("Selected source 127.0.0.1");
-    let label = |host: u8| format!("127.0.0.{host}:{port} (127.0.0.{host})");
-    for text in [
-        format!(
-            "TLS handshake with {} failed : An unexpected TLS packet was received.",
-            label(2)
-        ),
-        format!(
-            "TLS handshake with {} failed : Error in the pull function.",
-            label(4)
-        ),
-        format!("Could not connect to {} : Connection refused", label(6)),
-        // After 16 s: half a record, and nothing at all.
-        format!("NTS-KE session with {} timed out", label(3)),
-        format!("NTS-KE session with {} timed out", label(5)),
-    ] {
-        assert_eq!(client.running.wait_for(&text), text);
-    }
-    assert_established(&client.authentication(), 30, 64);
+    fs::write(path, lines.join("\n") + "\n").unwrap();
 }
 
-/// 150 connections that say nothing, or one octet, where 100 have room: NTP goes on, and key
-/// establishment when their time is over.
+/// Cookies of the last-but-one key work, those of the key before do not.
 #[test]
-fn idle_connections_do_not_delay_ntp() {
+fn cookies_of_old_keys() {
     let place = Place::new(&certificate());
-    let server = place.server(None, &[]);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.ke_port));
-    let start = Instant::now();
-    let mut idle: Vec<TcpStream> = (0..150)
-        .map(|_| TcpStream::connect(address).unwrap())
-        .collect();
-    for stream in &mut idle {
-        // Those that found no room are closed already.
-        let _ = stream.write_all(&[22]);
-    }
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect(("127.0.0.1", place.ntp_port)).unwrap();
-    let timeout = Duration::from_secs(60);
-    socket.set_read_timeout(Some(timeout)).unwrap();
-    for _ in 0..100 {
-        socket.send(&REQUEST).unwrap();
-        let mut response = [0; 100];
-        assert_eq!(socket.recv(&mut response).unwrap(), 48);
-    }
-    assert!(server.statistics().nke_hits >= 150);
-    // All are closed by the server: at once, or after 2 s.
-    for mut stream in idle {
-        stream.set_read_timeout(Some(timeout)).unwrap();
-        let mut rest = Vec::new();
-        let end = stream.read_to_end(&mut rest);
-        assert!(!matches!(&end, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock));
-    }
-    assert!(start.elapsed() < timeout);
+    let file = place.path("server").join("ntskeys");
+    let mut server = place.server(None, &["ntsrotate 1000000"]);
     let mut client = place.start(None, "client", &place.source("localhost"));
     client.running.wait_for("Selected source 127.0.0.1");
+    for (rotations, key_id) in [(2, 1), (3, 2)] {
+        assert!(client.running.stop().success());
+        assert!(server.running.stop().success());
+        rotate_key_file(&file, rotations);
+        server = place.server(None, &["ntsrotate 1000000"]);
+        server.running.wait_for("Loaded server NTS keys");
+        let served = |server: &support::nts::Daemon| server.statistics().ntp_auth_hits;
+        client = place.start(None, "client", &place.source("localhost"));
+        wait_until("authentic requests", || {
+            (served(&server) >= 2).then_some(())
+        });
+        let settled = |data: &AuthData| data.ke_attempts == 0 && data.cookies >= 7;
+        let data = client.wait_for_authentication(Ipv4Addr::LOCALHOST, "cookies", settled);
+        assert_eq!(data.key_id, key_id, "{rotations} rotations: {data:?}");
+    }
 }
 
-/// A renewed certificate is taken into use while the server runs; a half renewed pair is not.
+/// Two servers share the keys: one makes them, the other (`ntsrotate 0`) reads the file again
+/// when told to by `rekey`, and answers requests with cookies of the first.
 #[test]
-fn certificates_are_renewed_in_service() {
+fn servers_share_keys() {
     let place = Place::new(&certificate());
-    let mut server = place.server(None, &[]);
-    let old = fs::read(place.path("cert.pem")).unwrap();
-    let key = place.write_certificate(&certificate());
-    server.ask(&Request::Rekey);
-    let line = server.running.wait_for("stay in service");
-    assert!(line.contains("is not the key of the certificate in"));
-    let messages = server.running.messages();
-    let text = "Could not set credentials : The certificate and the given key do not match.";
-    assert!(messages.iter().any(|line| line == text), "{messages:?}");
-    // Clients that trust the old certificate are served.
-    let new = fs::read(place.path("cert.pem")).unwrap();
-    fs::write(place.path("cert.pem"), &old).unwrap();
-    let mut client = place.start(None, "old", &place.source("localhost"));
-    client.running.wait_for("Selected source 127.0.0.1");
-    // The renewal is completed.
-    fs::write(place.path("cert.pem"), &new).unwrap();
-    fs::write(place.path("key.pem"), key.serialize_pem()).unwrap();
-    server.ask(&Request::Rekey);
-    server
-        .running
-        .wait_for("Loaded new NTS server certificates");
-    let mut client = place.start(None, "new", &place.source("localhost"));
-    client.running.wait_for("Selected source 127.0.0.1");
-}
-
-/// The source follows to the NTP server that the NTS-KE server names.
-#[test]
-fn negotiated_address() {
-    let place = Place::new(&certificate());
-    let _server = place.server(None, &["ntsntpserver 127.0.0.7"]);
+    let names = "ntsntpserver 127.0.0.8";
+    let maker = place.server(None, &[names]);
+    let copy = place.path("second").join("ntskeys");
+    let mut lines = place.server_lines(&["ntsrotate 0"]);
+    lines.retain(|line| !line.starts_with("bindaddress"));
+    lines.push("bindaddress 127.0.0.8".to_owned());
+    let mut second = place.start(None, "second", &lines);
+    wait_until("second server", || {
+        TcpStream::connect(("127.0.0.8", place.ke_port)).ok()
+    });
+    assert!(!copy.exists(), "with ntsrotate 0 nothing is saved");
+    maker.ask(&Request::Dump);
+    fs::copy(place.path("server").join("ntskeys"), &copy).unwrap();
+    second.ask(&Request::Rekey);
+    second.running.wait_for("Loaded server NTS keys");
     let mut client = place.start(None, "client", &place.source("localhost"));
-    client
-        .running
-        .wait_for("Source 127.0.0.1 changed to 127.0.0.7 (localhost)");
+    client.running.wait_for("Selected source 127.0.0.8");
+    let data = client.authentication_of(Ipv4Addr::new(127, 0, 0, 8));
+    assert_established(&data, 30, 64);
+    assert!(second.statistics().ntp_auth_hits >= 1);
+    assert_eq!(maker.statistics().ntp_auth_hits, 0);
 }

@@ -6,6 +6,7 @@
 pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod ntp;
+pub(crate) mod nts;
 pub(crate) mod recorded;
 pub(crate) mod server;
 
@@ -205,6 +206,15 @@ impl Running {
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(nix::sys::signal::SIGTERM);
         self.wait()
+    }
+
+    /// Resident memory, KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("status of the process");
+        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
+        let word = line.and_then(|line| line.split_whitespace().nth(1));
+        word.and_then(|word| word.parse().ok()).expect("VmRSS")
     }
 
     /// Processor time used so far, seconds.

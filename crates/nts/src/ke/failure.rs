@@ -134,8 +134,8 @@ pub enum Failure {
 impl From<TrustError> for Failure {
     fn from(error: TrustError) -> Self {
         Self::Credentials {
+            error: error.reason(),
             path: error.path,
-            error: error.error.to_string(),
         }
     }
 }

@@ -29,6 +29,17 @@ pub struct TrustError {
     pub error: io::Error,
 }
 
+impl TrustError {
+    /// What the system said, without the number that std adds.
+    pub fn reason(&self) -> String {
+        let mut text = self.error.to_string();
+        if let Some(end) = text.find(" (os error") {
+            text.truncate(end);
+        }
+        text
+    }
+}
+
 impl std::fmt::Display for TrustError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Error while reading file.")
