@@ -1,14 +1,15 @@
 //! A machine that runs an engine: its sockets, its files, and what its engine wants done.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use chrony_conf::sources::SourceSpec;
 use discipline::journal::Entry;
 use discipline::reference::MailRequest;
+use discipline::time::RawTime;
 use engine::action::{Action, Outgoing, SavedFile};
 use engine::engine::{Engine, Served};
-use engine::event::{Datagram, Now, PacketTime, Socket, TimestampSource};
+use engine::event::{Datagram, Now, PacketTime, Socket, TimestampSource, TransmitReport};
 use engine::ids::SourceId;
 use engine::random::SeededRandom;
 use engine::registry::Origin;
@@ -16,6 +17,7 @@ use engine::server::{Outcome, Reader, Request, Responder, ResponseBuffer, Server
 
 use crate::clock::TrueTime;
 use crate::driver::SharedClock;
+use crate::equipment::{Chip, NtsServer};
 use crate::world::Packet;
 
 /// First port of client sockets.
@@ -25,10 +27,16 @@ const EPHEMERAL_PORT: u16 = 32_768;
 const NTP_PORT: u16 = 123;
 const PTP_PORT: u16 = 319;
 
+/// How long before a packet is read the kernel or the hardware stamped it, seconds: a stamp
+/// that is not earlier counts as the daemon's own.
+const STAMP_LEAD_S: f64 = 1e-7;
+
 /// A machine that runs an engine.
 pub struct Client {
     /// Its address; the port is not used.
     pub address: SocketAddr,
+    /// Its further addresses.
+    pub more_addresses: Vec<IpAddr>,
     /// Its clock.
     pub clock: SharedClock,
     /// Its brain.
@@ -47,6 +55,11 @@ pub struct Client {
     pub exit_status: Option<u8>,
     /// Packets sent but answers.
     pub requests: u64,
+    /// Who stamps its packets; by default only the daemon.
+    pub stamps: TimestampSource,
+    /// Its real-time clock chip.
+    pub chip: Option<Chip>,
+    pub(crate) nts_server: Option<NtsServer>,
     pub(crate) timer: Option<TrueTime>,
     /// Sources that are added when `initstepslew` is over.
     later_sources: Vec<SourceSpec>,
@@ -73,6 +86,7 @@ impl Client {
     ) -> Self {
         Self {
             address,
+            more_addresses: Vec::new(),
             clock,
             engine,
             journal: Vec::new(),
@@ -82,6 +96,9 @@ impl Client {
             mails: Vec::new(),
             exit_status: None,
             requests: 0,
+            stamps: TimestampSource::Daemon,
+            chip: None,
+            nts_server: None,
             timer: None,
             later_sources,
             sockets: Vec::new(),
@@ -122,6 +139,15 @@ impl Client {
                 }
                 self.engine.all_sources_added(at);
             }
+            Action::CheckRoutes { addresses } => {
+                let routes: Vec<_> = addresses.iter().map(|(id, _)| (*id, true)).collect();
+                self.engine.handle_routes(at, &routes);
+            }
+            Action::Rtc(order) => {
+                if let Some(chip) = &mut self.chip {
+                    chip.obey(now, order);
+                }
+            }
             Action::Exit { status } => self.exit_status = Some(status),
             _ => {}
         }
@@ -129,16 +155,30 @@ impl Client {
 
     /// Sends a packet; `None` when there is no socket for it.
     pub(crate) fn send(&mut self, now: TrueTime, outgoing: &Outgoing) -> Option<Packet> {
-        let from = self.sending_address(outgoing.socket)?;
+        let remote = outgoing.remote;
+        let port = self.sending_port(outgoing.socket)?;
+        let own = self.address_towards(remote.ip());
+        let from = SocketAddr::new(outgoing.local.unwrap_or(own), port);
         let at = self.now(now);
         self.requests += 1;
+        let payload = outgoing.payload.as_slice();
         if let Some(source) = outgoing.source {
             self.engine.handle_sent(at, source, Ok(at.raw));
+            if self.stamps != TimestampSource::Daemon {
+                let report = TransmitReport {
+                    socket: outgoing.socket,
+                    remote,
+                    payload,
+                    sent: Some(self.stamp(at.raw)),
+                    hardware: None,
+                };
+                self.engine.handle_transmit_report(at, &report);
+            }
         }
         Some(Packet {
             from,
-            to: outgoing.remote,
-            payload: outgoing.payload.as_slice().to_vec(),
+            to: remote,
+            payload: payload.to_vec(),
         })
     }
 
@@ -146,14 +186,14 @@ impl Client {
     pub(crate) fn receive(&mut self, now: TrueTime, packet: &Packet) -> Option<Packet> {
         let socket = self.receiving_socket(packet.to.port())?;
         let at = self.now(now);
-        let received = PacketTime {
-            raw: at.raw,
-            source: TimestampSource::Kernel,
+        let received = match self.stamps {
+            TimestampSource::Daemon => self.stamp(at.raw),
+            _ => self.stamp(at.raw.plus(-STAMP_LEAD_S)),
         };
         let datagram = Datagram {
             socket,
             remote: packet.from,
-            local: Some(self.address.ip()),
+            local: Some(packet.to.ip()),
             interface: 0,
             payload: &packet.payload,
             received,
@@ -168,6 +208,7 @@ impl Client {
 
     fn answer(&mut self, at: Now, received: PacketTime, packet: &Packet) -> Option<Packet> {
         self.engine.publish(at);
+        let sent = self.stamp(at.raw);
         let server = self.server.as_mut()?;
         let request = Request {
             payload: &packet.payload,
@@ -182,11 +223,21 @@ impl Client {
             .responder
             .respond(&request, snapshot, || at.raw, &mut server.buffer);
         match outcome {
-            Outcome::Reply { length, .. } => Some(Packet {
-                from: packet.to,
-                to: packet.from,
-                payload: server.buffer.get(..length)?.to_vec(),
-            }),
+            Outcome::Reply {
+                length,
+                wants_timestamp,
+            } => {
+                let payload = server.buffer.get(..length)?.to_vec();
+                if wants_timestamp && sent.source != TimestampSource::Daemon {
+                    let responder = &server.responder;
+                    responder.note_transmit(&payload, request.on_ptp, sent, snapshot);
+                }
+                Some(Packet {
+                    from: packet.to,
+                    to: packet.from,
+                    payload,
+                })
+            }
             Outcome::Ignored(_) | Outcome::ForAssociation | Outcome::Sign { .. } => None,
         }
     }
@@ -223,17 +274,40 @@ impl Client {
         self.sockets.retain(|(id, _)| *id != source);
     }
 
-    fn sending_address(&self, socket: Socket) -> Option<SocketAddr> {
-        let port = match socket {
+    fn stamp(&self, raw: RawTime) -> PacketTime {
+        PacketTime {
+            raw,
+            source: self.stamps,
+        }
+    }
+
+    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
+        self.address.ip() == address || self.more_addresses.contains(&address)
+    }
+
+    /// The address that packets to `remote` leave from.
+    fn address_towards(&self, remote: IpAddr) -> IpAddr {
+        let first = self.address.ip();
+        let mut others = self.more_addresses.iter().copied();
+        if first.is_ipv4() == remote.is_ipv4() {
+            first
+        } else {
+            others
+                .find(|other| other.is_ipv4() == remote.is_ipv4())
+                .unwrap_or(first)
+        }
+    }
+
+    fn sending_port(&self, socket: Socket) -> Option<u16> {
+        match socket {
             Socket::Client(source) => self
                 .sockets
                 .iter()
                 .find(|(id, _)| *id == source)
-                .map(|(_, port)| *port)?,
-            Socket::Server | Socket::Shared => NTP_PORT,
-            Socket::Ptp => PTP_PORT,
-        };
-        Some(SocketAddr::new(self.address.ip(), port))
+                .map(|(_, port)| *port),
+            Socket::Server | Socket::Shared => Some(NTP_PORT),
+            Socket::Ptp => Some(PTP_PORT),
+        }
     }
 
     fn receiving_socket(&self, port: u16) -> Option<Socket> {

@@ -10,6 +10,7 @@ pub mod accuracy;
 pub mod client;
 pub mod clock;
 pub mod driver;
+pub mod equipment;
 pub mod grid;
 pub mod link;
 pub mod optimal;

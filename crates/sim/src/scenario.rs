@@ -12,7 +12,7 @@ use chrony_conf::options::Options;
 use chrony_conf::sources::{AddressFamily, SourceKind, SourceSpec};
 use chrony_conf::{Config, Severity};
 use discipline::journal::{Entry, Journal, LogFile};
-use discipline::reference::Mode;
+use discipline::reference::{Mode, NoClockControl};
 use discipline::samples::EstimatorKind;
 use engine::engine::{Engine, Setup};
 use engine::event::Now;
@@ -110,6 +110,14 @@ pub struct ClientSetup<'a> {
     pub dumps: BTreeMap<String, String>,
     /// What the sensor of `tempcomp` shows at first.
     pub temperature: Option<f64>,
+    /// Its symmetric keys.
+    pub keys: KeyRing,
+    /// Its addresses; none: [`client_address`].
+    pub addresses: &'a [IpAddr],
+    /// Whether it may change its clock (not with `-x`).
+    pub controls_clock: bool,
+    /// Precision of its clock, seconds.
+    pub precision_s: f64,
 }
 
 impl Default for ClientSetup<'_> {
@@ -129,6 +137,10 @@ impl Default for ClientSetup<'_> {
             files: &[],
             dumps: BTreeMap::new(),
             temperature: None,
+            keys: KeyRing::default(),
+            addresses: &[],
+            controls_clock: true,
+            precision_s: PRECISION_S,
         }
     }
 }
@@ -230,8 +242,12 @@ fn make_client(
     };
     let engine_setup = Setup {
         clock: ClockSetup {
-            driver: Box::new(SimDriver::new(clock.clone(), setup.kernel)),
-            precision_s: PRECISION_S,
+            driver: if setup.controls_clock {
+                Box::new(SimDriver::new(clock.clone(), setup.kernel))
+            } else {
+                Box::new(NoClockControl::default())
+            },
+            precision_s: setup.precision_s,
             window_start_s: 0,
             drift,
             leap: leap.map(|source| engine::leap::database(source, files.clone())),
@@ -239,12 +255,16 @@ fn make_client(
         },
         random: Box::new(SeededRandom::new(setup.seed ^ 0x5eed_0002)),
         mode,
-        keys: Arc::new(KeyRing::default()),
+        keys: Arc::new(setup.keys.clone()),
         estimator: setup.estimator,
     };
     let mut engine = Engine::new(&config, engine_setup, journal, now)?;
     for rule in &config.server.access {
         let changed = engine.change_access(rule, false);
+        changed.map_err(|error| error.to_string())?;
+    }
+    for rule in &config.command.access {
+        let changed = engine.configure_command_access(rule);
         changed.map_err(|error| error.to_string())?;
     }
     attach_sensor(&config, &files, &mut engine, now)?;
@@ -257,7 +277,13 @@ fn make_client(
             (first.collect(), Vec::new())
         }
     };
-    let mut client = Client::new(client_address(number), clock, engine, later);
+    let mut addresses = setup.addresses.iter().copied();
+    let address = match addresses.next() {
+        Some(address) => SocketAddr::new(address, 0),
+        None => client_address(number),
+    };
+    let mut client = Client::new(address, clock, engine, later);
+    client.more_addresses = addresses.collect();
     client.dumps.clone_from(&setup.dumps);
     client.temperature = setup.temperature;
     Ok((client, first))

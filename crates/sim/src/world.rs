@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 
 use discipline::journal::Entry;
-use engine::action::Action;
+use engine::action::{Action, KeyRequest};
 use engine::engine::Engine;
 use engine::event::Now;
 use engine::names::ResolvedAddress;
@@ -198,6 +198,7 @@ impl World {
         client.timer = None;
         let at = client.now(now);
         client.engine.handle_wakeup(at);
+        client.read_chip_if_due(now);
         if client
             .engine
             .poll_timeout()
@@ -261,6 +262,8 @@ impl World {
             .engine
             .poll_timeout()
             .map(|timer| client.clock.lock().when(timer));
+        let reading = client.chip.and_then(|chip| chip.next_reading());
+        let timer = timer.into_iter().chain(reading).min();
         if client.timer != timer {
             client.timer = timer;
             if let Some(timer) = timer {
@@ -288,8 +291,45 @@ impl World {
                     self.transmit(id, packet);
                 }
             }
+            Action::StartKeyEstablishment(request) => self.establish(id, &request),
             other => client.act(now, other),
         }
+    }
+
+    /// A key establishment, which takes no time. It fails silently without a server.
+    fn establish(&mut self, id: NodeId, request: &KeyRequest) {
+        let now = self.now;
+        let Some(own) = self.client(id).map(|client| client.address.ip()) else {
+            return;
+        };
+        let server = self.nodes.iter_mut().find_map(|node| match node {
+            Node::Client(client) if client.has_address(request.address.ip()) => Some(client),
+            _ => None,
+        });
+        let material = server.and_then(|server| server.establish(now, own));
+        let (Some(material), Some(client)) = (material, self.client_mut(id)) else {
+            return;
+        };
+        let at = client.now(now);
+        let (source, establishment) = (request.source, request.establishment);
+        client
+            .engine
+            .handle_key_establishment(at, source, establishment, Ok(material));
+    }
+
+    /// Lets a packet from outside arrive now. Nobody hears the answer.
+    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, payload: Vec<u8>) {
+        if let Some(id) = self.machine_at(to) {
+            let packet = Packet { from, to, payload };
+            self.schedule(self.now, Happening::Arrival(id, packet));
+        }
+    }
+
+    fn machine_at(&self, to: SocketAddr) -> Option<NodeId> {
+        self.nodes.iter().position(|node| match node {
+            Node::Client(client) => client.has_address(to.ip()),
+            Node::Server(server) => server.address == to,
+        })
     }
 
     fn look_up(&self, name: &str) -> Vec<ResolvedAddress> {
@@ -304,11 +344,9 @@ impl World {
     }
 
     fn transmit(&mut self, from: NodeId, packet: Packet) {
-        let to = self.nodes.iter().position(|node| match node {
-            Node::Client(client) => client.address.ip() == packet.to.ip(),
-            Node::Server(server) => server.address == packet.to,
-        });
-        let Some(to) = to else { return };
+        let Some(to) = self.machine_at(packet.to) else {
+            return;
+        };
         let (link, path) = match (self.links.get(&(from, to)), self.links.get(&(to, from))) {
             (Some(link), _) => (link, link.forth),
             (None, Some(link)) => (link, link.back),
