@@ -15,7 +15,7 @@ use ntp_wire::{Key, KeyKind, KeyRing, NtpTimestamp};
 use crate::action::{Action, Outgoing};
 use crate::engine::commands::CommandPeer;
 use crate::engine::{Engine, Mode, Setup};
-use crate::event::{Datagram, Now, PacketTime, TimestampSource};
+use crate::event::{Datagram, Now, PacketTime, TimestampSource, TransmitReport};
 use crate::names::ResolvedAddress;
 use crate::random::{RandomSource, SeededRandom};
 use crate::registry::Origin;
@@ -31,6 +31,19 @@ const REQUEST_LENGTHS: [usize; 2] = [48, 68];
 
 /// One way to a server, seconds.
 const DELAY_S: f64 = 1e-4;
+
+/// How long before a packet is read the kernel stamps it, seconds.
+const STAMP_LEAD_S: f64 = 1e-6;
+
+/// Precision of the servers of the recordings.
+const SERVER_PRECISION_LOG2: i8 = -27;
+
+const fn kernel_time(raw: RawTime) -> PacketTime {
+    PacketTime {
+        raw,
+        source: TimestampSource::Kernel,
+    }
+}
 
 /// A server that a source asks.
 #[derive(Clone, Copy, Debug)]
@@ -157,10 +170,18 @@ impl Bench {
 
     /// What a server answers to a request.
     fn answer(&mut self, outgoing: &Outgoing) {
+        let request = outgoing.payload.as_slice();
         if let Some(id) = outgoing.source {
             self.engine.handle_sent(self.now, id, Ok(self.now.raw));
+            let report = TransmitReport {
+                socket: outgoing.socket,
+                remote: outgoing.remote,
+                payload: request,
+                sent: Some(kernel_time(self.now.raw)),
+                hardware: None,
+            };
+            self.engine.handle_transmit_report(self.now, &report);
         }
-        let request = outgoing.payload.as_slice();
         let Some(server) = self.servers.get(&outgoing.remote.ip()).copied() else {
             return;
         };
@@ -178,8 +199,10 @@ impl Bench {
         response[0] = if server.stratum == 0 { 0xe4 } else { 0x24 };
         response[1] = server.stratum;
         response[2] = request[2];
-        response[3] = (-24i8) as u8;
-        response[12..16].copy_from_slice(b"TEST");
+        response[3] = SERVER_PRECISION_LOG2 as u8;
+        if server.stratum > 0 {
+            response[12..16].copy_from_slice(&ntp_wire::REFERENCE_ID_LOCAL.to_be_bytes());
+        }
         response[16..24].copy_from_slice(&stamp);
         response[24..32].copy_from_slice(&request[40..48]);
         response[32..40].copy_from_slice(&stamp);
@@ -197,10 +220,7 @@ impl Bench {
             local: Some("127.0.0.1".parse().unwrap()),
             interface: 0,
             payload: &response,
-            received: PacketTime {
-                raw: self.now.raw,
-                source: TimestampSource::Kernel,
-            },
+            received: kernel_time(self.now.raw.plus(-STAMP_LEAD_S)),
             hardware: None,
         };
         self.engine.handle_datagram(self.now, &datagram);

@@ -1,9 +1,7 @@
 //! Recorded exchanges: the handler, put in the recorded state, gives the recorded reply.
 
-use control_wire::{Reply, ReplyHeader};
-
 use super::bench::{Bench, FakeServer};
-use super::mask::mask;
+use super::exchanges::{comparable, from_hex, lines};
 use crate::engine::commands::CommandPeer;
 
 macro_rules! data {
@@ -16,19 +14,6 @@ macro_rules! data {
     };
 }
 
-/// The lines that are exchanges, split into columns.
-fn lines(data: &str) -> impl Iterator<Item = Vec<&str>> {
-    data.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split('\t').collect())
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16).unwrap()).collect();
-    let bytes = digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8);
-    bytes.collect()
-}
-
 /// `unix`, `udp` (from 127.0.0.1), `udp 127.0.0.9`.
 fn peer(transport: &str) -> CommandPeer {
     match transport.split_once(' ') {
@@ -36,16 +21,6 @@ fn peer(transport: &str) -> CommandPeer {
         None if transport == "unix" => CommandPeer::Unix,
         None => CommandPeer::Udp("127.0.0.1".parse().unwrap()),
     }
-}
-
-/// A reply in a form to be compared: header and masked data.
-fn comparable(reply: &[u8]) -> Option<(ReplyHeader, Reply, usize)> {
-    if reply.is_empty() {
-        return None;
-    }
-    let header = ReplyHeader::parse(reply).expect("header of a reply");
-    let data = Reply::parse(&header, reply).expect("data of a reply");
-    Some((header, mask(data), reply.len()))
 }
 
 /// Replays one exchange; what differs, if anything.
@@ -78,7 +53,8 @@ fn replay_all<'a>(
 /// Every hand-made request: codes, lengths, versions, reserved bytes, bad parameters.
 #[test]
 fn raw_requests() {
-    let sources = "server 127.0.0.11 iburst minpoll 0\nserver 127.0.0.12 iburst minpoll 0\n\
+    let sources = "server 127.0.0.11 iburst minpoll -3 maxpoll -3\n\
+        server 127.0.0.12 iburst minpoll -3 maxpoll -3\n\
         manual\nsmoothtime 400 0.01";
     let mut bench = Bench::new(
         sources,
@@ -97,7 +73,7 @@ fn raw_requests() {
     // The client that recorded them waited where nothing came back, and here and there.
     let pause_s = |name: &str| match name {
         "SETTIME now, high word 0x7fffffff (means no high word)" => 1.5,
-        "SOURCE_DATA index 0" => 0.8,
+        "SOURCE_DATA index 0" => 0.2,
         _ => 0.001,
     };
     // The one that needs 65536 sources stands alone.
