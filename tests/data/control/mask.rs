@@ -1,8 +1,8 @@
 //! What of a reply depends on the moment it was recorded at.
 
 use control_wire::{
-    AuthData, Float, ManualSample, ManualTimestamp, NEVER_S, NtpData, NtpDataFlags, Reply, SelectData,
-    ServerStats, SourceData, SourceStats, Timespec, Tracking,
+    AuthData, Float, ManualSample, ManualTimestamp, NEVER_S, NtpData, NtpDataFlags, Reply,
+    SelectData, ServerStats, SourceData, SourceStats, Timespec, Tracking,
 };
 
 /// The reply without its measurements: every figure that depends on the network, on the clock
