@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use chrony_conf::Config;
 use chrony_conf::sources::AddressFamily;
 use discipline::journal::Severity;
+use engine::action::SavedFile;
 use engine::engine::CommandPeer;
 use os_linux::socket::{
     IpFamily, Outgoing, SocketSupport, UdpOptions, UnixSender, bind_unix_datagram, is_link_local,
@@ -212,10 +213,18 @@ impl Daemon {
         if received.truncated {
             return;
         }
-        if let Some(reply) = self
+        let reply = self
             .engine
-            .handle_command(now(), request, CommandPeer::Unix)
-        {
+            .handle_command(now(), request, CommandPeer::Unix);
+        let reply = reply.or_else(|| {
+            let pending = self.engine.take_pending_save()?;
+            let saved = self.files.save(&SavedFile::Rtc, &pending.contents);
+            if let Err(text) = &saved {
+                self.output.write(Severity::Error, text);
+            }
+            Some(pending.reply(saved.is_ok()))
+        });
+        if let Some(reply) = reply {
             // The client may have vanished.
             let _ = socket.send_to(&reply, path);
         }

@@ -8,7 +8,7 @@ use engine::random::{RandomSource, SeededRandom};
 use nts::aead::Algorithm;
 use nts::ke::client::KeyMaterial;
 use nts::server::cookie;
-use nts::server::keys::ServerKeys;
+use nts::server::keys::{ServerKey, ServerKeys};
 use nts::session_keys::SessionKeys;
 
 use crate::client::Client;
@@ -82,10 +82,20 @@ impl Chip {
 }
 
 impl Client {
-    /// Makes this machine an NTS server.
-    pub fn serve_nts(&mut self) {
+    /// Makes this machine an NTS server, with keys of this algorithm.
+    pub fn serve_nts(&mut self, algorithm: Algorithm) {
         let mut random = SeededRandom::new(NTS_SEED);
-        let keys = Arc::new(ServerKeys::generate(&mut fill(&mut random)));
+        let keys = [0, 1, 2, 3].map(|id| {
+            let mut key = vec![0; algorithm.key_length()];
+            fill(&mut random)(&mut key);
+            ServerKey::new(id, algorithm, &key)
+        });
+        let [Some(a), Some(b), Some(c), Some(d)] = keys else {
+            return;
+        };
+        let Some(keys) = ServerKeys::from_oldest_to_next([a, b, c, d]).map(Arc::new) else {
+            return;
+        };
         self.engine.set_server_keys(Arc::clone(&keys));
         self.nts_server = Some(NtsServer { keys, random });
     }

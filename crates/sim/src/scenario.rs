@@ -24,6 +24,7 @@ use ntp_wire::KeyRing;
 use crate::client::Client;
 use crate::clock::{Oscillator, SimClock, TrueTime};
 use crate::driver::{KernelAbilities, SharedClock, SimDriver};
+use crate::equipment::Chip;
 use crate::link::Link;
 use crate::server::{Announcement, SimServer};
 use crate::world::{NodeId, World};
@@ -118,6 +119,8 @@ pub struct ClientSetup<'a> {
     pub controls_clock: bool,
     /// Precision of its clock, seconds.
     pub precision_s: f64,
+    /// Its real-time clock chip, which it tracks.
+    pub chip: Option<Chip>,
 }
 
 impl Default for ClientSetup<'_> {
@@ -141,6 +144,7 @@ impl Default for ClientSetup<'_> {
             addresses: &[],
             controls_clock: true,
             precision_s: PRECISION_S,
+            chip: None,
         }
     }
 }
@@ -277,6 +281,9 @@ fn make_client(
             (first.collect(), Vec::new())
         }
     };
+    if setup.chip.is_some() {
+        engine.attach_rtc(config.rtc.autotrim_s);
+    }
     let mut addresses = setup.addresses.iter().copied();
     let address = match addresses.next() {
         Some(address) => SocketAddr::new(address, 0),
@@ -284,6 +291,7 @@ fn make_client(
     };
     let mut client = Client::new(address, clock, engine, later);
     client.more_addresses = addresses.collect();
+    client.chip = setup.chip;
     client.dumps.clone_from(&setup.dumps);
     client.temperature = setup.temperature;
     Ok((client, first))

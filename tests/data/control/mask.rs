@@ -1,20 +1,24 @@
 //! What of a reply depends on the moment it was recorded at.
 
 use control_wire::{
-    AuthData, Float, ManualSample, ManualTimestamp, NEVER_S, NtpData, NtpDataFlags, Reply,
+    AuthData, Float, ManualSample, ManualTimestamp, NEVER_S, NtpData, NtpDataFlags, Reply, Rtc,
     SelectData, ServerStats, SourceData, SourceStats, Timespec, Tracking,
 };
 
 /// The reply without its measurements: every figure that depends on the network, on the clock
 /// or on how long the daemon had run. What is left: codes, addresses, names, states, strata,
 /// modes, flags, options, numbers of sources, and whether there was a measurement at all.
-pub fn mask(reply: Reply) -> Reply {
+pub(super) fn mask(reply: Reply) -> Reply {
     match reply {
         Reply::Tracking(data) => Reply::Tracking(tracking(data)),
         Reply::SourceData(data) => Reply::SourceData(source(data)),
         Reply::SourceStats(data) => Reply::SourceStats(statistics(data)),
         Reply::SelectData(data) => Reply::SelectData(selection(data)),
         Reply::NtpData(data) => Reply::NtpData(ntp(data)),
+        Reply::Rtc(data) => Reply::Rtc(Rtc {
+            n_samples: u16::from(data.n_samples > 0),
+            ..Rtc::default()
+        }),
         Reply::ServerStats(data) => Reply::ServerStats(server(data)),
         Reply::AuthData(data) => Reply::AuthData(AuthData {
             last_ke_ago_s: if data.last_ke_ago_s == NEVER_S {

@@ -236,12 +236,15 @@ impl Rtc {
         self.phase = Phase::AfterTrim(fit.rate);
     }
 
-    /// Command `writertc`, and exit: the rtcfile is written if there are coefficients.
+    /// What the rtcfile is to hold, once there are coefficients (command `writertc`).
+    pub fn coefficients(&self) -> Option<RtcCoefficients> {
+        self.fit.map(|fit| fit.coefficients())
+    }
+
+    /// Exit: the rtcfile is written if there are coefficients.
     pub fn write(&mut self) {
-        if let Some(fit) = self.fit {
-            self.actions
-                .push_back(RtcAction::WriteFile(fit.coefficients()));
-        }
+        let coefficients = self.coefficients();
+        self.actions.extend(coefficients.map(RtcAction::WriteFile));
     }
 
     /// The report.

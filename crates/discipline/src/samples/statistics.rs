@@ -141,8 +141,12 @@ impl SourceStatistics {
         self.log(name, journal);
     }
 
-    /// Applies a change of the local clock (section 1.4).
+    /// Applies a change of the local clock (section 1.4). Without samples there is nothing that
+    /// could follow it: the fit stays that of a new source.
     pub fn shift(&mut self, change: &ClockChange) {
+        if self.store.newest().is_none() {
+            return;
+        }
         self.store.shift(change);
         self.regression.shift(change);
         if let Some(kalman) = &mut self.kalman {

@@ -57,6 +57,16 @@ pub fn rtc_coefficients(saved: &SavedCoefficients) -> RtcCoefficients {
     }
 }
 
+/// The contents of the rtcfile.
+fn format_file(coefficients: &RtcCoefficients) -> String {
+    rtc_files::format_coefficients(&SavedCoefficients {
+        valid: coefficients.valid,
+        reference_time_s: coefficients.reference_time_s,
+        offset_s: coefficients.offset_s,
+        rate_ppm: coefficients.rate_ppm,
+    })
+}
+
 impl Engine {
     /// Compensates for temperature from now on (`tempcomp`). `sensor` is the file's name for
     /// messages.
@@ -122,15 +132,21 @@ impl Engine {
         self.with_rtc(now, |rtc, steering| rtc.trim(steering))
     }
 
-    /// `writertc`: writes the rtcfile if there are coefficients. False when no chip is
-    /// tracked.
-    pub fn write_rtc(&mut self) -> bool {
-        let Some(rtc) = &mut self.devices.rtc else {
-            return false;
-        };
-        rtc.write();
-        self.take_rtc_actions();
-        true
+    /// Writes the rtcfile if there are coefficients, at exit.
+    pub(super) fn write_rtc(&mut self) {
+        if let Some(rtc) = &mut self.devices.rtc {
+            rtc.write();
+            self.take_rtc_actions();
+        }
+    }
+
+    /// What the rtcfile is to hold, if there are coefficients. `None` without a chip.
+    pub(super) fn rtc_file_contents(&self) -> Option<Option<String>> {
+        let rtc = self.devices.rtc.as_ref()?;
+        Some(
+            rtc.coefficients()
+                .map(|coefficients| format_file(&coefficients)),
+        )
     }
 
     /// Sources are polled from now on, and so is the chip.
@@ -191,12 +207,7 @@ impl Engine {
                 RtcAction::SetTime(time_s) => Action::Rtc(RtcOrder::SetTime { time_s }),
                 RtcAction::WriteFile(coefficients) => Action::Save {
                     file: SavedFile::Rtc,
-                    contents: rtc_files::format_coefficients(&SavedCoefficients {
-                        valid: coefficients.valid,
-                        reference_time_s: coefficients.reference_time_s,
-                        offset_s: coefficients.offset_s,
-                        rate_ppm: coefficients.rate_ppm,
-                    }),
+                    contents: format_file(&coefficients),
                 },
                 RtcAction::InitialDone => Action::RtcApplied,
             });

@@ -35,7 +35,7 @@ use discipline::time::MonotonicTime;
 use ntp_wire::KeyRing;
 
 pub use cards::CardSettings;
-pub use commands::CommandPeer;
+pub use commands::{CommandPeer, PendingSave};
 pub use devices::rtc_coefficients;
 pub use discipline::reference::Mode;
 pub use nts_sessions::Refusal;

@@ -36,6 +36,8 @@ use control_wire::{
 use discipline::reference::{Announcement, ManualInput, Smoothing, SmoothingSettings};
 use discipline::time::CookedTime;
 
+pub use real_time_clock::PendingSave;
+
 use super::Engine;
 use crate::event::Now;
 use crate::server::rate_limit::Decision;
@@ -89,6 +91,8 @@ pub(super) struct Commands {
     smoothing: Option<Smoothing>,
     /// Whether a leap second is slewed away, which hides it from clients of smoothed time.
     leap_mode: LeapSecondMode,
+    /// The latest command is answered when a file was written.
+    pending_save: Option<PendingSave>,
 }
 
 impl Commands {
@@ -106,6 +110,7 @@ impl Commands {
             clients,
             manual: ManualInput::new(config.client.manual),
             leap_mode: config.clock.leap_mode,
+            pending_save: None,
             smoothing: smooth.map(|smooth| {
                 let settings = SmoothingSettings {
                     max_frequency_ppm: smooth.max_frequency_ppm,
@@ -120,7 +125,8 @@ impl Commands {
 
 impl Engine {
     /// A datagram arrived on a command socket. The result is the reply, never longer than the
-    /// request; `None`: no reply. Actions that follow are to be done after it was sent.
+    /// request; `None`: no reply, or [`Engine::take_pending_save`] has to be answered. Actions
+    /// that follow are to be done after it was sent.
     pub fn handle_command(
         &mut self,
         now: Now,
@@ -145,16 +151,24 @@ impl Engine {
                     .open
                     .permits(request.command(), from.transport()) =>
             {
-                self.execute(now, &request)
+                self.execute(now, &header, &request)
             }
             Ok(_) => Err(Status::Unauthorised),
         };
+        if self.commands.pending_save.is_some() {
+            return None;
+        }
         let reply = match answer {
             Ok(reply) => reply.answer(&header, Status::Success),
             Err(status) => Reply::Null.answer(&header, status),
         };
         // The tables of lengths allow no longer one (section 4.4).
         (reply.len() <= datagram.len()).then_some(reply)
+    }
+
+    /// The file that the latest command wants written before it is answered (`writertc`).
+    pub fn take_pending_save(&mut self) -> Option<PendingSave> {
+        self.commands.pending_save.take()
     }
 
     /// Step 2 of section 5.
@@ -185,7 +199,7 @@ impl Engine {
     }
 
     /// Step 11 of section 5.
-    fn execute(&mut self, now: Now, request: &Request) -> Answer {
+    fn execute(&mut self, now: Now, header: &RequestHeader, request: &Request) -> Answer {
         use Request as R;
         match request {
             R::NSources => self.number_of_sources(),
@@ -201,7 +215,7 @@ impl Engine {
             R::ManualList => self.manual_list(),
             R::RtcReport => self.rtc_data(),
             R::TrimRtc => self.trim_rtc_by_command(now),
-            R::WriteRtc => self.write_rtc_by_command(),
+            R::WriteRtc => self.write_rtc_by_command(header),
             R::ServerStats => self.server_statistics(),
             R::ClientAccesses(page) => self.client_accesses(now, page),
             R::Allow(subnet) => self.change_ntp_access(true, false, subnet),

@@ -1,12 +1,32 @@
 //! `rtcdata`, `trimrtc`, `writertc` (control-protocol chapter, section 10.5).
 
-use control_wire::{Reply, Rtc, Status};
+use control_wire::{Datagram, Reply, RequestHeader, Rtc, Status};
 use discipline::time::CookedTime;
 
 use super::super::Engine;
 use super::wire::{float, timespec};
 use super::{Answer, DONE};
 use crate::event::Now;
+
+/// A `writertc` whose answer waits for the file: the owner writes it and sends the reply.
+#[derive(Debug)]
+pub struct PendingSave {
+    /// What the rtcfile is to hold.
+    pub contents: String,
+    header: RequestHeader,
+}
+
+impl PendingSave {
+    /// The reply, when it is known whether the file could be written.
+    pub fn reply(&self, saved: bool) -> Datagram {
+        let status = if saved {
+            Status::Success
+        } else {
+            Status::BadRtcFile
+        };
+        Reply::Null.answer(&self.header, status)
+    }
+}
 
 /// A command that only works with a tracked chip.
 fn done_if(tracked: bool) -> Answer {
@@ -30,7 +50,14 @@ impl Engine {
         done_if(self.trim_rtc(now))
     }
 
-    pub(super) fn write_rtc_by_command(&mut self) -> Answer {
-        done_if(self.write_rtc())
+    /// Answered at once when there is nothing to write.
+    pub(super) fn write_rtc_by_command(&mut self, header: &RequestHeader) -> Answer {
+        if let Some(contents) = self.rtc_file_contents().ok_or(Status::NoRtc)? {
+            self.commands.pending_save = Some(PendingSave {
+                contents,
+                header: *header,
+            });
+        }
+        DONE
     }
 }
