@@ -173,7 +173,8 @@ pub fn running_process(pidfile: &Path) -> Option<i32> {
 /// Writes the pidfile. The error is the text of a message.
 pub fn write_pidfile(path: &Path) -> Result<(), String> {
     create_new(path, 0o644)
-        .and_then(|mut file| writeln!(file, "{}", std::process::id()))
+        // In one call, so that nobody reads a part of the number.
+        .and_then(|mut file| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
         .map_err(|error| format!("Could not open {} : {}", path.display(), os_text(&error)))
 }
 

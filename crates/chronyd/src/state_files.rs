@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chrony_conf::config::Config;
+use discipline::samples::dump::is_dump_file_name;
 use engine::action::SavedFile;
 
 use crate::files;
@@ -81,22 +82,11 @@ impl StateFiles {
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if is_dump_name(&name.to_string_lossy()) {
+            if is_dump_file_name(&name.to_string_lossy()) {
                 // One that cannot be removed is found out of date at the next start.
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-    }
-}
-
-/// `<IP address>.dat` or `refid:<8 hexadecimal digits>.dat`.
-fn is_dump_name(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".dat") else {
-        return false;
-    };
-    match stem.strip_prefix("refid:") {
-        Some(digits) => digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit()),
-        None => stem.parse::<std::net::IpAddr>().is_ok(),
     }
 }
 
@@ -120,6 +110,7 @@ mod tests {
         assert_eq!(files.read(&dump).as_deref(), Some("1 2\n"));
         for name in [
             "refid:47505300.dat",
+            "refid:PPS.dat",
             "192.0.2.1.dat",
             "notes.dat",
             "192.0.2.1.txt",
