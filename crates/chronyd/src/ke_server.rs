@@ -79,17 +79,14 @@ pub struct KeServer {
     paused_until: Option<MonotonicTime>,
 }
 
-fn severity(of: log::Severity) -> Severity {
-    match of {
-        log::Severity::Info => Severity::Info,
-        log::Severity::Warning => Severity::Warning,
-        log::Severity::Error => Severity::Error,
-    }
-}
-
 fn say(output: &mut Output, lines: impl IntoIterator<Item = LogLine>) {
     for line in lines {
-        output.write(severity(line.severity), &line.text);
+        match line.severity {
+            log::Severity::Info => output.write(Severity::Info, &line.text),
+            log::Severity::Warning => output.write(Severity::Warning, &line.text),
+            log::Severity::Error => output.write(Severity::Error, &line.text),
+            log::Severity::Explanation => output.explain(&line.text),
+        }
     }
 }
 
@@ -171,8 +168,11 @@ impl KeServer {
             paused_until: None,
         };
         let backlog = processes.max(1).saturating_mul(max_connections);
-        server.listen(config, support, output, backlog);
         server.load_credentials(output, wall);
+        if processes == 0 && server.credentials.in_service().is_none() {
+            return Ok(None);
+        }
+        server.listen(config, support, output, backlog);
         server.load_keys_at_start(output, at);
         Ok(Some(server))
     }

@@ -30,6 +30,7 @@ pub mod output;
 pub mod privileges;
 pub mod random;
 pub mod real_time_clock;
+pub mod refclock_devices;
 pub mod resolver;
 pub mod sent_packets;
 pub mod server_threads;

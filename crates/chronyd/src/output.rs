@@ -2,7 +2,7 @@
 //! 8.1).
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use discipline::journal::Severity;
@@ -92,6 +92,22 @@ impl Output {
         {
             *file = new;
         }
+    }
+
+    /// Writes more about the message before it than chrony says, for people: on a terminal, in
+    /// the system log and in a log file. What programs may read and compare, standard error
+    /// that goes elsewhere, gets it only with the messages for debugging.
+    pub fn explain(&mut self, text: &str) {
+        let compared =
+            matches!(self.destination, Destination::Stderr) && !io::stderr().is_terminal();
+        self.write(
+            if compared {
+                Severity::Debug
+            } else {
+                Severity::Warning
+            },
+            text,
+        );
     }
 
     /// Writes a message.

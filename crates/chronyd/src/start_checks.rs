@@ -14,9 +14,10 @@ use os_linux::clock::{KernelClock, SystemKernel, raw_time};
 use crate::arguments::Arguments;
 use crate::output::Output;
 use crate::real_time_clock::ChipAtStart;
+use crate::refclock_devices;
 
-/// Checks every reference clock before any device is opened. The error is a fatal message.
-pub fn refclocks(config: &Config) -> Result<(), String> {
+/// Checks every reference clock and opens its device once. The error is a fatal message.
+pub fn refclocks(config: &Config, output: &mut Output) -> Result<(), String> {
     let all_types = |_: KeyKind| true;
     let features = Features {
         pps: false,
@@ -24,6 +25,7 @@ pub fn refclocks(config: &Config) -> Result<(), String> {
     };
     for spec in &config.refclocks {
         check_refclock(spec, config, &features).map_err(|message| message.text)?;
+        refclock_devices::check(spec, output)?;
     }
     Ok(())
 }

@@ -242,7 +242,7 @@ fn prepare(
     let measure_chip = arguments.set_from_rtc
         && start_checks::restore_time(arguments, config, &chip, output)
         && chip.tracked.is_some();
-    start_checks::refclocks(config)?;
+    start_checks::refclocks(config, output)?;
     let keys = Arc::new(configuration::load_keys(config, output, reader));
     let cards = Cards::enable(config, &cards::system_devices, output)?;
     if !cards.is_empty() {

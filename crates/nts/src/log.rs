@@ -22,6 +22,8 @@ pub enum Severity {
     Warning,
     /// Error.
     Error,
+    /// What to do about the error in the line before, where chrony says nothing.
+    Explanation,
 }
 
 /// One line of the log.

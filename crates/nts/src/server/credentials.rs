@@ -240,6 +240,8 @@ impl Credentials {
 #[derive(Debug, Default)]
 pub struct LiveCredentials {
     in_service: Option<Arc<Credentials>>,
+    /// Files were looked at before, so that this is a reload and not the start.
+    tried: bool,
     warned: HashMap<String, WallTime>,
 }
 
@@ -258,6 +260,7 @@ impl LiveCredentials {
     /// to log.
     pub fn replace(&mut self, files: &[PairFiles], now: WallTime) -> Vec<LogLine> {
         let renewed = self.in_service.is_some();
+        let first = !std::mem::replace(&mut self.tried, true);
         match Credentials::load(files) {
             Ok(credentials) => {
                 let same = |old: &Arc<Credentials>| old.has_same_certificates(&credentials);
@@ -282,9 +285,14 @@ impl LiveCredentials {
                 if renewed {
                     hint.push_str(" (the NTS server certificates loaded before stay in service)");
                 }
+                // At the start, chrony's messages may be compared; it knows no reload.
+                let severity = match first {
+                    true => Severity::Explanation,
+                    false => Severity::Warning,
+                };
                 vec![
                     LogLine::new(Severity::Error, text),
-                    LogLine::new(Severity::Warning, hint),
+                    LogLine::new(severity, hint),
                 ]
             }
         }
