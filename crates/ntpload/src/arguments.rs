@@ -9,15 +9,19 @@ use lexopt::prelude::*;
 pub(crate) const HELP: &str = "\
 Usage: ntpload [OPTION]... SERVER:PORT
 
-Sends NTP requests to SERVER:PORT as fast as it answers and prints what came back.
+Sends NTP requests to SERVER:PORT, as fast as it answers or at a rate, and prints what came
+back. Answers that are not right in every way are counted as wrong, and make it fail.
 
 Options:
   --mode MODE       plain (default), interleaved or keyed
   --key ID:TYPE:HEX key for the mode keyed, for example 1:SHA1:00112233445566778899
   --sources A/N     N source addresses from the IPv4 address A on (default: the kernel's choice)
-  --seconds S       how long (default 5)
-  --window W        requests outstanding (default 64)
-  --garbage P       percentage of malformed requests (default 0)
+  --sockets N       sockets, each for a part of the source addresses (default 8)
+  --seconds S       how long at most (default 5)
+  --count N         end after N requests (default: when the time is over)
+  --rate R          requests in a second, in a burst each millisecond (default: as fast as it answers)
+  --window W        requests outstanding without --rate (default 64)
+  --garbage P       percentage of malformed requests, which must not be answered (default 0)
   --pid PID         process of the server, to tell the CPU time of one request
   --help            this text
 ";
@@ -48,7 +52,11 @@ pub(crate) struct Arguments {
     pub(crate) server: SocketAddr,
     pub(crate) mode: Mode,
     pub(crate) sources: Option<Sources>,
+    pub(crate) sockets: usize,
     pub(crate) seconds: f64,
+    pub(crate) count: u64,
+    /// Requests in a second; `None`: as fast as the server answers.
+    pub(crate) rate: Option<f64>,
     pub(crate) window: usize,
     pub(crate) garbage_percent: u32,
     pub(crate) pid: Option<u32>,
@@ -62,12 +70,16 @@ pub(crate) fn parse(
     let (mut server, mut key, mut mode) = (None, None, "plain".to_owned());
     let (mut sources, mut seconds, mut window) = (None, 5.0, 64);
     let (mut garbage_percent, mut pid) = (0, None);
+    let (mut count, mut rate, mut sockets) = (u64::MAX, None, 8usize);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("mode") => mode = parser.value()?.string()?,
             Long("key") => key = Some(parser.value()?.parse_with(parse_key)?),
             Long("sources") => sources = Some(parser.value()?.parse_with(parse_sources)?),
             Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("sockets") => sockets = parser.value()?.parse()?,
+            Long("count") => count = parser.value()?.parse()?,
+            Long("rate") => rate = Some(parser.value()?.parse_with(parse_rate)?),
             Long("window") => window = parser.value()?.parse()?,
             Long("garbage") => garbage_percent = parser.value()?.parse()?,
             Long("pid") => pid = Some(parser.value()?.parse()?),
@@ -89,7 +101,10 @@ pub(crate) fn parse(
         server,
         mode,
         sources,
+        sockets: sockets.max(1),
         seconds,
+        count,
+        rate,
         window: window.max(1),
         garbage_percent,
         pid,
@@ -109,6 +124,13 @@ fn parse_key(text: &str) -> Result<ntp_wire::Key, String> {
         .collect();
     let secret = secret.ok_or("the key is not hexadecimal")?;
     ntp_wire::Key::new(id, kind, &secret).map_err(|_| "the key has the wrong length".into())
+}
+
+fn parse_rate(text: &str) -> Result<f64, &'static str> {
+    let rate: f64 = text.parse().map_err(|_| "not a number")?;
+    (rate.is_finite() && rate > 0.0)
+        .then_some(rate)
+        .ok_or("not a rate")
 }
 
 fn parse_sources(text: &str) -> Result<Sources, String> {

@@ -2,7 +2,7 @@
 
 use ntp_wire::{Header, LeapIndicator, MessageWriter, Mode, NtpTimestamp, Packet};
 
-use crate::arguments;
+use crate::{arguments, garbage};
 
 /// Version of the requests.
 const VERSION: u8 = 4;
@@ -14,6 +14,8 @@ pub(crate) struct Client {
     receive: NtpTimestamp,
     /// The receive timestamp of the last answer.
     server_receive: NtpTimestamp,
+    /// Length of the requests.
+    length: usize,
 }
 
 /// What an answer was.
@@ -25,7 +27,7 @@ pub(crate) enum Answer {
     Interleaved,
     /// To an earlier request.
     Late,
-    /// Not an answer to this client at all.
+    /// Not an answer to a request of this client, or not as it must be.
     Wrong,
 }
 
@@ -66,7 +68,8 @@ impl Client {
             written = written.and_then(|()| writer.sign(key, VERSION));
         }
         // The buffer has room for any request.
-        written.map_or(0, |()| writer.length())
+        self.length = written.map_or(0, |()| writer.length());
+        self.length
     }
 
     /// Looks at an answer.
@@ -75,7 +78,13 @@ impl Client {
             return Answer::Wrong;
         };
         let header = packet.header;
-        if header.mode != Mode::Server {
+        let marks = (header.receive.to_bits() & 1, header.transmit.to_bits() & 1);
+        if header.mode != Mode::Server
+            || header.version != VERSION
+            || header.origin.to_bits() == garbage::MARK
+            || marks != (1, 0)
+            || payload.len() != self.length
+        {
             return Answer::Wrong;
         }
         if let arguments::Mode::Keyed(key) = mode

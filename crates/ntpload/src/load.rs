@@ -13,10 +13,15 @@ use os_linux::socket::{
 
 use crate::arguments::Arguments;
 use crate::client::{Answer, Client};
+use crate::garbage;
 use crate::process::{cpu_time_s, resident_kib};
 
 /// After this long without any answer the outstanding requests count as lost.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How often requests are sent that have a rate.
+const TICK: Duration = Duration::from_millis(1);
+/// Most requests of a tick, if the generator was held up: what fits a server's socket.
+const BURST_MAX: u64 = 200;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -27,11 +32,18 @@ pub(crate) struct Result {
     interleaved: u64,
     late: u64,
     wrong: u64,
+    garbage: u64,
     server_cpu_s: Option<f64>,
-    server_memory_kib: Option<u64>,
+    /// After a tenth of the load, and at the end.
+    server_memory_kib: [Option<u64>; 2],
 }
 
 impl Result {
+    /// Whether every answer was right.
+    pub(crate) fn is_right(&self) -> bool {
+        self.wrong == 0
+    }
+
     fn answers(&self) -> u64 {
         self.basic + self.interleaved + self.late
     }
@@ -42,9 +54,11 @@ impl fmt::Display for Result {
         let answers = self.answers();
         write!(
             f,
-            "sent {} answers {answers} (interleaved {}) wrong {} rate {:.0}/s",
+            "sent {} (garbage {}) answers {answers} (interleaved {}, late {}) wrong {} rate {:.0}/s",
             self.sent,
+            self.garbage,
             self.interleaved,
+            self.late,
             self.wrong,
             answers as f64 / self.seconds
         )?;
@@ -52,10 +66,39 @@ impl fmt::Display for Result {
             let each_us = cpu_s * 1e6 / answers.max(1) as f64;
             write!(f, " server-cpu {cpu_s:.2} s, {each_us:.3} us/request")?;
         }
-        if let Some(kib) = self.server_memory_kib {
-            write!(f, " server-rss {kib} KiB")?;
+        if let [Some(early), Some(kib)] = self.server_memory_kib {
+            write!(f, " server-rss {kib} KiB (after a tenth {early} KiB)")?;
         }
         Ok(())
+    }
+}
+
+/// A socket with the requests to be sent from it.
+struct Channel {
+    socket: std::net::UdpSocket,
+    requests: SendBatch,
+}
+
+impl Channel {
+    fn open(support: &mut SocketSupport, server: SocketAddr) -> io::Result<Self> {
+        let family = IpFamily::of(server.ip());
+        let options = UdpOptions {
+            bind: Some(SocketAddr::new(family.any(), 0)),
+            packet_info: true,
+            ..UdpOptions::new(family)
+        };
+        let opened = support
+            .open_udp(&options)
+            .map_err(|error| io::Error::other(format!("could not open a socket: {error:?}")))?;
+        Ok(Self {
+            socket: opened.socket,
+            requests: SendBatch::new(),
+        })
+    }
+
+    fn flush(&mut self) {
+        // What the kernel does not take counts as lost.
+        self.requests.flush(self.socket.as_fd(), |_, _| {});
     }
 }
 
@@ -64,33 +107,27 @@ struct Load<'a> {
     clients: Vec<Client>,
     next: u32,
     random: u64,
-    socket: std::net::UdpSocket,
+    /// The client with a number has the one with that number, modulo their count.
+    channels: Vec<Channel>,
     replies: ReceiveBatch,
-    requests: SendBatch,
+    /// Requests that may still be answered.
+    outstanding: usize,
     result: Result,
 }
 
 /// Runs the load.
 pub(crate) fn run(arguments: &Arguments) -> io::Result<Result> {
     let mut support = SocketSupport::probe(InheritedSockets::new(None));
-    let family = IpFamily::of(arguments.server.ip());
-    let options = UdpOptions {
-        bind: Some(SocketAddr::new(family.any(), 0)),
-        packet_info: true,
-        ..UdpOptions::new(family)
-    };
-    let opened = support
-        .open_udp(&options)
-        .map_err(|error| io::Error::other(format!("could not open a socket: {error:?}")))?;
+    let channels = (0..arguments.sockets).map(|_| Channel::open(&mut support, arguments.server));
     let count = arguments.sources.map_or(1, |sources| sources.count);
     let mut load = Load {
         arguments,
         clients: vec![Client::default(); count as usize],
         next: 0,
         random: 0x9e37_79b9_7f4a_7c15,
-        socket: opened.socket,
+        channels: channels.collect::<io::Result<_>>()?,
         replies: ReceiveBatch::new(),
-        requests: SendBatch::new(),
+        outstanding: 0,
         result: Result::default(),
     };
     load.run()?;
@@ -101,30 +138,73 @@ impl Load<'_> {
     fn run(&mut self) -> io::Result<()> {
         let cpu_before = self.arguments.pid.and_then(cpu_time_s);
         let start = Instant::now();
-        let end = start + Duration::from_secs_f64(self.arguments.seconds);
-        let mut set = PollSet::default();
-        self.send(self.arguments.window);
-        while Instant::now() < end {
-            set.clear();
-            set.add(self.socket.as_fd(), Interest::READ);
-            if set.wait(Timeout::after(PATIENCE))? == 0 {
-                self.send(self.arguments.window);
-                continue;
-            }
-            let answered = self.receive();
-            self.send(answered);
+        match self.arguments.rate {
+            Some(rate) => self.run_at(rate, start),
+            None => self.run_at_full_speed(start)?,
         }
         self.result.seconds = start.elapsed().as_secs_f64();
+        // The last answers.
+        std::thread::sleep(PATIENCE);
+        while self.receive() > 0 {}
         let cpu_after = self.arguments.pid.and_then(cpu_time_s);
         self.result.server_cpu_s = cpu_after
             .zip(cpu_before)
             .map(|(after, before)| after - before);
-        self.result.server_memory_kib = self.arguments.pid.and_then(resident_kib);
+        self.result.server_memory_kib[1] = self.arguments.pid.and_then(resident_kib);
         Ok(())
     }
 
+    /// Whether to go on; notes the memory when a tenth is over.
+    fn goes_on(&mut self, start: Instant) -> bool {
+        let by_time = start.elapsed().as_secs_f64() / self.arguments.seconds;
+        let by_count = self.result.sent as f64 / self.arguments.count as f64;
+        let done = by_time.max(by_count);
+        if done >= 0.1 && self.result.server_memory_kib[0].is_none() {
+            self.result.server_memory_kib[0] = self.arguments.pid.and_then(resident_kib);
+        }
+        done < 1.0
+    }
+
+    /// Keeps the window full.
+    fn run_at_full_speed(&mut self, start: Instant) -> io::Result<()> {
+        let mut set = PollSet::default();
+        self.send(self.arguments.window);
+        while self.goes_on(start) {
+            set.clear();
+            for channel in &self.channels {
+                set.add(channel.socket.as_fd(), Interest::READ);
+            }
+            if set.wait(Timeout::after(PATIENCE))? == 0 {
+                self.outstanding = 0;
+            }
+            self.receive();
+            self.send(self.arguments.window.saturating_sub(self.outstanding));
+        }
+        Ok(())
+    }
+
+    /// Sends what is due, sleeps, and takes what came meanwhile.
+    fn run_at(&mut self, rate: f64, start: Instant) {
+        let mut due_before = 0;
+        while self.goes_on(start) {
+            let due = (start.elapsed().as_secs_f64() * rate) as u64;
+            self.send((due - due_before).min(BURST_MAX) as usize);
+            due_before = due;
+            std::thread::sleep(TICK);
+            while self.receive() > 0 {}
+        }
+    }
+
+    /// Takes a batch from every socket.
     fn receive(&mut self) -> usize {
-        let Ok(count) = self.replies.receive(self.socket.as_fd()) else {
+        (0..self.channels.len())
+            .map(|index| self.receive_from(index))
+            .sum()
+    }
+
+    fn receive_from(&mut self, index: usize) -> usize {
+        let socket = self.channels[index].socket.as_fd();
+        let Ok(count) = self.replies.receive(socket) else {
             return 0;
         };
         for reply in self.replies.iter() {
@@ -139,17 +219,17 @@ impl Load<'_> {
                 Answer::Wrong => self.result.wrong += 1,
             }
         }
+        self.outstanding = self.outstanding.saturating_sub(count);
         count
     }
 
     fn send(&mut self, count: usize) {
         for _ in 0..count {
-            if self.requests.is_full() {
-                self.flush();
-            }
             self.push();
         }
-        self.flush();
+        for channel in &mut self.channels {
+            channel.flush();
+        }
     }
 
     fn push(&mut self) {
@@ -167,29 +247,31 @@ impl Load<'_> {
             mixed ^ (mixed >> 27)
         };
         let is_garbage = draw() % 100 < u64::from(self.arguments.garbage_percent);
+        let index = number as usize % self.channels.len();
+        let channel = &mut self.channels[index];
+        if channel.requests.is_full() {
+            channel.flush();
+        }
         let (Some(client), Some(buffer)) = (
             self.clients.get_mut(number as usize),
-            self.requests.buffer(),
+            channel.requests.buffer(),
         ) else {
             return;
         };
-        let mut length = client.request(&self.arguments.mode, &mut draw, buffer);
-        if is_garbage {
-            length = (draw() % length.max(1) as u64) as usize;
-            buffer[..length].fill(draw() as u8);
-        }
+        let length = if is_garbage {
+            self.result.garbage += 1;
+            garbage::write(&mut draw, buffer)
+        } else {
+            self.outstanding += 1;
+            client.request(&self.arguments.mode, &mut draw, buffer)
+        };
         let outgoing = Outgoing {
             destination: Some(self.arguments.server),
             source,
             ..Outgoing::default()
         };
-        self.requests.commit(length, &outgoing);
+        channel.requests.commit(length, &outgoing);
         self.result.sent += 1;
-    }
-
-    fn flush(&mut self) {
-        // What the kernel does not take counts as lost.
-        self.requests.flush(self.socket.as_fd(), |_, _| {});
     }
 }
 

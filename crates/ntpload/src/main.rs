@@ -10,6 +10,7 @@
 
 mod arguments;
 mod client;
+mod garbage;
 mod load;
 mod process;
 
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
     match load::run(&arguments) {
         Ok(result) => {
             println!("{result}");
-            ExitCode::SUCCESS
+            if result.is_right() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("ntpload: {error}");

@@ -1,17 +1,14 @@
-//! The CPU time of another process.
+//! The CPU time and the memory of another process.
 
-/// Ticks in a second as `/proc` counts them on every Linux system (`USER_HZ`).
-const TICKS_PER_S: f64 = 100.0;
-
-/// User and system time of a process (all threads) so far, seconds.
+/// Time on a processor of all threads of a process so far, seconds.
 pub(crate) fn cpu_time_s(pid: u32) -> Option<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let rest = &text[text.rfind(')')? + 1..];
-    let mut fields = rest.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_S)
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times_ns = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        // The scheduler's own account, which is exact where `stat` counts ticks.
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Some(times_ns.sum::<u64>() as f64 / 1e9)
 }
 
 /// Resident memory of a process, KiB.

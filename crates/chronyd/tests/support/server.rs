@@ -1,6 +1,5 @@
 //! The program under test as a server with a command socket.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -18,7 +17,8 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     running: Running,
     commands: UnixDatagram,
-    folder: TempDir,
+    /// Kept until the end, as the sockets are in it.
+    _folder: TempDir,
 }
 
 impl Server {
@@ -43,7 +43,7 @@ impl Server {
         let server = Self {
             running,
             commands,
-            folder,
+            _folder: folder,
         };
         server.ask(Request::Tracking);
         server
@@ -54,9 +54,9 @@ impl Server {
         &mut self.running
     }
 
-    /// A folder of its own.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+    /// Its process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
     }
 
     /// What it answers to a command, which must succeed.
@@ -94,17 +94,4 @@ impl Server {
             .and_then(|number| number.parse().ok())
             .expect("VmRSS")
     }
-}
-
-/// Asks until something is answered; the answer is thrown away.
-pub(crate) fn wait_for_service(address: SocketAddr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let timeout = Some(Duration::from_millis(100));
-    socket.set_read_timeout(timeout).expect("timeout");
-    let mut request = [0; 48];
-    request[0] = 0x23;
-    wait_until("service", || {
-        socket.send_to(&request, address).ok()?;
-        socket.recv(&mut [0; 100]).ok()
-    });
 }

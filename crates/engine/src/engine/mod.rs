@@ -230,7 +230,7 @@ impl Engine {
             .chain(self.names.next_timeout())
             .chain(self.steering.next_timeout())
             .chain(self.normal_mode_at)
-            .chain(self.serving.next_timeout())
+            .chain(self.next_publication())
             .chain(self.next_broadcast())
             .chain(self.devices.next_timeout())
             .chain(self.next_card_timeout())

@@ -22,6 +22,9 @@ use crate::server::{AccessTable, Published, Reader, ServerShared};
 /// What is served is published at least this often while requests can arrive, seconds: the
 /// local reference's time is renewed every 64 s.
 const PUBLISH_INTERVAL_S: f64 = 16.0;
+/// The same where other threads answer: a local reference that becomes active by the mere
+/// passing of time is seen after this at the latest.
+const PUBLISH_INTERVAL_OF_THREADS_S: f64 = 1.0;
 
 /// The state of serving.
 #[derive(Debug)]
@@ -78,11 +81,6 @@ impl Serving {
         }
     }
 
-    /// When something has to be published although no request came to this thread.
-    pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
-        self.next_publication.filter(|_| self.publishes_by_timer)
-    }
-
     /// The main thread's access to the records of clients.
     pub(super) fn client_log_reader(&self) -> Option<LogReader> {
         self.shared.client_log().map(ClientLog::reader)
@@ -122,6 +120,19 @@ impl Engine {
     /// A reader of what is served, for one thread.
     pub fn server_snapshots(&self) -> Reader<ServerSnapshot> {
         self.serving.published.reader()
+    }
+
+    /// When something has to be published although no request came to this thread: at once
+    /// after a change, so that other threads know of a step, a leap second or a `deny`.
+    pub(super) fn next_publication(&self) -> Option<MonotonicTime> {
+        let serving = &self.serving;
+        if !serving.publishes_by_timer || !self.server_open {
+            None
+        } else if serving.stale {
+            Some(MonotonicTime::ZERO)
+        } else {
+            serving.next_publication
+        }
     }
 
     /// Asks for the server sockets to be opened or closed when their users came or went.
@@ -166,7 +177,12 @@ impl Engine {
         }
         self.serving.stale = false;
         self.serving.last_published = Some(state);
-        self.serving.next_publication = Some(now.monotonic.plus(PUBLISH_INTERVAL_S));
+        let interval_s = if self.serving.publishes_by_timer {
+            PUBLISH_INTERVAL_OF_THREADS_S
+        } else {
+            PUBLISH_INTERVAL_S
+        };
+        self.serving.next_publication = Some(now.monotonic.plus(interval_s));
         let (at, _) = self.steering.cook(now.raw);
         let correction_s = self.steering.clock().correction(now.raw);
         let scale = self.steering.monotonic_scale();

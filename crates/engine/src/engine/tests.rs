@@ -345,7 +345,7 @@ fn an_idle_server_does_not_wake_up_to_publish() {
     let mut bench = Bench::new("allow\nlocal waitunsynced 5", Mode::Normal);
     bench.engine.set_server_open(true);
     bench.engine.publish(bench.now);
-    assert_eq!(bench.engine.serving.next_timeout(), None);
+    assert_eq!(bench.engine.next_publication(), None);
     let mut snapshots = bench.engine.server_snapshots();
     assert_ne!(snapshots.get().reference.stratum, 10);
     // A wake-up in which nothing happened does not make anything new to publish, …
@@ -359,9 +359,35 @@ fn an_idle_server_does_not_wake_up_to_publish() {
     bench.engine.handle_wakeup(bench.now);
     bench.engine.publish(bench.now);
     assert_eq!(snapshots.get().reference.stratum, 10);
-    let threads = Bench::new("allow\nserverthreads 2", Mode::Normal);
-    let mut engine = threads.engine;
-    engine.set_server_open(true);
-    engine.publish(threads.now);
-    assert!(engine.serving.next_timeout().is_some());
+}
+
+#[test]
+fn threads_are_told_of_changes_at_once() {
+    let mut bench = Bench::new("allow\nlocal waitunsynced 5\nserverthreads 2", Mode::Normal);
+    bench.engine.set_server_open(true);
+    bench.wait(0.0);
+    let mut snapshots = bench.engine.server_snapshots();
+    let host = IpAddr::from([192, 0, 2, 1]);
+    for allow in [true, false] {
+        let rule = chrony_conf::access::AccessRule {
+            allow,
+            all: false,
+            subnet: chrony_conf::access::Subnet::host(host),
+        };
+        bench.engine.change_access(&rule, true).unwrap();
+        assert!(bench.engine.poll_timeout() <= Some(bench.now.monotonic));
+        bench.wait(0.0);
+        assert_eq!(snapshots.get().access.is_allowed(host), allow);
+        assert!(bench.engine.poll_timeout() > Some(bench.now.monotonic));
+    }
+    // What comes with time alone is seen within a second.
+    bench.wait(4.0);
+    assert_ne!(snapshots.get().reference.stratum, 10);
+    for _ in 0..2 {
+        bench.wait(1.0);
+    }
+    assert_eq!(snapshots.get().reference.stratum, 10);
+    // Nothing is published while nobody can ask.
+    bench.engine.set_server_open(false);
+    assert_eq!(bench.engine.next_publication(), None);
 }
