@@ -33,21 +33,24 @@ const FREQUENCY_RESOLUTION_PPM: f64 = 1.0 / 65_536.0;
 /// simulated clock takes it at once.
 const EFFECT_DELAY_S: f64 = 1.1e-5;
 
-/// What a simulated kernel can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelAbilities {
+/// What a simulated kernel can do, and how it is found at the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SimKernel {
     /// Whether the clock can be stepped.
     pub steps: bool,
     /// Whether it makes leap seconds by itself.
     pub leap_seconds: bool,
+    /// The frequency that somebody set before, ppm.
+    pub frequency_ppm: f64,
 }
 
-impl Default for KernelAbilities {
-    /// Steps, and no leap seconds.
+impl Default for SimKernel {
+    /// Steps, no leap seconds, and no frequency set before.
     fn default() -> Self {
         Self {
             steps: true,
             leap_seconds: false,
+            frequency_ppm: 0.0,
         }
     }
 }
@@ -56,7 +59,7 @@ impl Default for KernelAbilities {
 #[derive(Debug)]
 pub struct SimDriver {
     clock: SharedClock,
-    abilities: KernelAbilities,
+    kernel: SimKernel,
     frequency_ppm: f64,
     ordered: PendingLeap,
     tai_offset_s: Option<i32>,
@@ -64,11 +67,12 @@ pub struct SimDriver {
 
 impl SimDriver {
     /// Steers this clock.
-    pub fn new(clock: SharedClock, abilities: KernelAbilities) -> Self {
+    pub fn new(clock: SharedClock, kernel: SimKernel) -> Self {
+        clock.lock().set_compensation_ppm(kernel.frequency_ppm);
         Self {
             clock,
-            abilities,
-            frequency_ppm: 0.0,
+            kernel,
+            frequency_ppm: kernel.frequency_ppm,
             ordered: PendingLeap::None,
             tai_offset_s: None,
         }
@@ -81,7 +85,7 @@ impl ClockDriver for SimDriver {
             maximum_frequency_ppm: MAXIMUM_FREQUENCY_PPM,
             effect_delay_s: EFFECT_DELAY_S,
             controls_clock: true,
-            supports_leap: self.abilities.leap_seconds,
+            supports_leap: self.kernel.leap_seconds,
         }
     }
 
@@ -97,7 +101,7 @@ impl ClockDriver for SimDriver {
     }
 
     fn step(&mut self, change_s: f64) -> Result<(), DriverError> {
-        if !self.abilities.steps {
+        if !self.kernel.steps {
             return Err(DriverError("the simulated kernel refuses".to_owned()));
         }
         self.clock.lock().step(change_s);

@@ -23,7 +23,7 @@ use ntp_wire::KeyRing;
 
 use crate::client::Client;
 use crate::clock::{Oscillator, SimClock, TrueTime};
-use crate::driver::{KernelAbilities, SharedClock, SimDriver};
+use crate::driver::{SharedClock, SimDriver, SimKernel};
 use crate::equipment::Chip;
 use crate::link::Link;
 use crate::server::{Announcement, SimServer};
@@ -40,11 +40,11 @@ pub const START: TrueTime = TrueTime(1_767_225_600 * 1_000_000_000);
 struct Files(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files {
-    fn new(files: &[(&str, &str)]) -> Self {
+    fn new(files: &[(&str, &[u8])]) -> Self {
         let files = files.iter();
         Self(
             files
-                .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+                .map(|(path, text)| (PathBuf::from(path), text.to_vec()))
                 .collect(),
         )
     }
@@ -104,9 +104,9 @@ pub struct ClientSetup<'a> {
     /// Which log lines are kept.
     pub logs: &'a [LogFile],
     /// What its kernel can do.
-    pub kernel: KernelAbilities,
+    pub kernel: SimKernel,
     /// Files that the configuration may name: path and contents.
-    pub files: &'a [(&'a str, &'a str)],
+    pub files: &'a [(&'a str, &'a [u8])],
     /// Dumps of an earlier run that are loaded (`-r`): address and contents.
     pub dumps: BTreeMap<String, String>,
     /// What the sensor of `tempcomp` shows at first.
@@ -136,7 +136,7 @@ impl Default for ClientSetup<'_> {
             mode: Mode::Normal,
             estimator: EstimatorKind::Regression,
             logs: &[],
-            kernel: KernelAbilities::default(),
+            kernel: SimKernel::default(),
             files: &[],
             dumps: BTreeMap::new(),
             temperature: None,

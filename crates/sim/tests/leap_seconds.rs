@@ -6,7 +6,7 @@ mod support;
 use ntp_wire::LeapIndicator;
 use sim::World;
 use sim::clock::TrueTime;
-use sim::driver::KernelAbilities;
+use sim::driver::SimKernel;
 use sim::scenario::{ClientSetup, add_client, add_server, messages};
 use sim::server::LeapSecond;
 use sim::world::NodeId;
@@ -92,9 +92,9 @@ fn the_kernel_makes_it() {
             kind,
             true,
             &ClientSetup {
-                kernel: KernelAbilities {
+                kernel: SimKernel {
                     leap_seconds: true,
-                    ..KernelAbilities::default()
+                    ..SimKernel::default()
                 },
                 ..setup(FAST)
             },
@@ -228,7 +228,7 @@ fn a_list_knows_what_the_server_does_not_say() {
     // 30 June 2012 is what a list is tested with: it needs the entry before.
     let list = LIST.replace("3550089600 35", "3439756800 34\n3550089600 35");
     let directives = [FAST[0], "leapseclist /list", "leapsecmode step"];
-    let files = [("/list", list.as_str())];
+    let files = [("/list", list.as_bytes())];
     let mut setup = setup(&directives);
     setup.files = &files;
     let (mut world, client) = world(Kind::Insert, false, &setup);
@@ -243,7 +243,7 @@ fn a_list_knows_what_the_server_does_not_say() {
 fn the_kernel_is_told_tai() {
     let list = LIST.replace("3550089600 35", "3439756800 34\n3550089600 35");
     let directives = [FAST[0], "leapseclist /list"];
-    let files = [("/list", list.as_str())];
+    let files = [("/list", list.as_bytes())];
     let mut setup = setup(&directives);
     setup.files = &files;
     setup.kernel.leap_seconds = true;
@@ -263,7 +263,7 @@ fn a_table_that_has_ended_is_used_with_a_warning() {
         .replace("3550089600 35", "3439756800 34\n3550089600 35")
         .replace("#@ 4000000000", "#@ 3900000000");
     let directives = [FAST[0], "leapseclist /list", "leapsecmode step"];
-    let files = [("/list", list.as_str())];
+    let files = [("/list", list.as_bytes())];
     let mut setup = setup(&directives);
     setup.files = &files;
     let (mut world, client) = world(Kind::Insert, false, &setup);

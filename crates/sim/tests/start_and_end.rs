@@ -88,7 +88,7 @@ fn dumps_let_a_restart_begin_where_the_last_run_ended() {
     // The same clock goes on in the second run.
     let setup = ClientSetup {
         dumps: files,
-        files: &[("/drift", &drift)],
+        files: &[("/drift", drift.as_bytes())],
         oscillator: Oscillator {
             offset_s: error_s(&mut world, first),
             frequency: 2e-5,
@@ -203,7 +203,7 @@ fn drift_files_with_garbage() {
         ),
     ] {
         let directives = [FAST[0], "driftfile /drift"];
-        let files = [("/drift", text)];
+        let files = [("/drift", text.as_bytes())];
         let setup = ClientSetup {
             directives: &directives,
             files: &files,

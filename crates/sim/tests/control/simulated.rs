@@ -121,7 +121,7 @@ impl State {
                 wander: 1e-9,
             },
             addresses: &[address(self.number)],
-            files: &[(LEAP_FILE, LEAP_SECONDS)],
+            files: &[(LEAP_FILE, LEAP_SECONDS.as_bytes())],
             chip: self.chip_s.map(Chip::new),
             seed: self.seed,
             precision_s: self.precision_s,

@@ -166,3 +166,25 @@ pub(crate) fn warn_of_state(
     memory.reported = true;
     journal.warning(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::testing::messages;
+
+    #[test]
+    fn a_loss_is_reported_once_until_the_next() {
+        let (mut reported, mut journal) = (Reported::default(), Journal::new());
+        // There is always a survivor where most intervals overlap: the one that opened last
+        // reaches as far as any. The text is kept for trust that leaves none.
+        reported.report_loss(Loss::NoSurvivor, true, &mut journal);
+        assert!(journal.is_empty());
+        reported.lost();
+        reported.report_loss(Loss::NoSurvivor, true, &mut journal);
+        reported.report_loss(Loss::NoSurvivor, true, &mut journal);
+        assert_eq!(
+            messages(&mut journal),
+            ["Can't synchronise: no selectable sources"]
+        );
+    }
+}
