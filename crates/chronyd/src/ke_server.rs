@@ -11,6 +11,7 @@ use std::sync::Arc;
 use chrony_conf::Config;
 use discipline::journal::Severity;
 use discipline::time::MonotonicTime;
+use engine::engine::Refusal;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nts::ke::request::NtpService;
 use nts::ke::server::ServerSettings;
@@ -59,6 +60,9 @@ enum Runner {
         max_connections: usize,
     },
 }
+
+/// Decides whether a client may go on.
+type Allow<'a> = &'a mut dyn FnMut(IpAddr) -> Result<(), Refusal>;
 
 /// What tells that a file changed: device, inode, length and time of modification.
 type FileStamp = Option<(u64, u64, u64, i64, i64)>;
@@ -367,7 +371,7 @@ impl KeServer {
         output: &mut Output,
         at: MonotonicTime,
         wall: WallTime,
-        allow: &mut dyn FnMut(IpAddr) -> bool,
+        allow: Allow<'_>,
     ) -> bool {
         self.paused_until = self.paused_until.filter(|until| *until > at);
         if let Runner::MainLoop { sessions, .. } = &mut self.runner {
@@ -379,24 +383,40 @@ impl KeServer {
             .collect();
         self.check_files(output, at, wall, ready.contains(&true));
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
-            self.accept(index, at, allow);
+            self.accept(index, output, at, allow);
         }
         let rotated = self.ring.rotate_if_due(running(at), &mut self.random);
         if rotated {
+            if output.wants_debug()
+                && let Some(next) = self.ring.keys().oldest_to_next().last()
+            {
+                let aead = next.algorithm().number();
+                let text = format!("Generated key {:08X} ({aead})", next.id());
+                output.write(Severity::Debug, &text);
+            }
             self.save_keys(output, at);
         }
         rotated
     }
 
-    fn accept(&mut self, index: usize, at: MonotonicTime, allow: &mut dyn FnMut(IpAddr) -> bool) {
+    fn accept(&mut self, index: usize, output: &mut Output, at: MonotonicTime, allow: Allow<'_>) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some((listener, _)) = self.listeners.get(index) else {
                 return;
             };
             match listener.accept() {
                 // A connection that is not taken over is closed.
-                Ok((stream, client)) if allow(client.ip()) => self.take_over(stream, at),
-                Ok(_) => {}
+                Ok((stream, client)) => {
+                    let taken = allow(client.ip())
+                        .map_err(|refusal| refusal.to_string())
+                        .and_then(|()| self.take_over(stream, at).map_err(str::to_owned));
+                    if let Err(reason) = taken
+                        && output.wants_debug()
+                    {
+                        let text = format!("Rejected connection from {client} ({reason})");
+                        output.write(Severity::Debug, &text);
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
                 Err(_) => {
@@ -407,14 +427,16 @@ impl KeServer {
         }
     }
 
-    fn take_over(&mut self, stream: TcpStream, at: MonotonicTime) {
-        let Some(credentials) = self.credentials.in_service() else {
-            return;
-        };
+    /// Gives a connection to whoever serves it.
+    ///
+    /// # Errors
+    ///
+    /// Why it is closed.
+    fn take_over(&mut self, stream: TcpStream, at: MonotonicTime) -> Result<(), &'static str> {
+        const FULL: &str = "too many connections";
+        let credentials = self.credentials.in_service().ok_or("no certificate")?;
         // Without the first nothing works, without the second it is slow.
-        if stream.set_nonblocking(true).is_err() {
-            return;
-        }
+        stream.set_nonblocking(true).map_err(|_| "not usable")?;
         let _ = stream.set_nodelay(true);
         let accepted = Accepted {
             stream,
@@ -422,14 +444,15 @@ impl KeServer {
             keys: Arc::clone(self.ring.keys()),
         };
         match &mut self.runner {
-            Runner::Threads(helpers) => {
-                helpers.take(accepted);
-            }
+            Runner::Threads(helpers) => helpers.take(accepted).then_some(()).ok_or(FULL),
             Runner::MainLoop {
                 sessions,
                 max_connections,
-            } if sessions.len() < *max_connections => sessions.add(accepted, at),
-            Runner::MainLoop { .. } => {}
+            } if sessions.len() < *max_connections => {
+                sessions.add(accepted, at);
+                Ok(())
+            }
+            Runner::MainLoop { .. } => Err(FULL),
         }
     }
 }

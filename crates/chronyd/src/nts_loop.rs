@@ -49,7 +49,7 @@ impl Daemon {
         };
         let wall = self.engine.wall_time(at);
         let engine = &mut self.engine;
-        let mut allow = |client| engine.accept_key_establishment(at, client).is_ok();
+        let mut allow = |client| engine.accept_key_establishment(at, client);
         if server.serve(&self.poll, &mut self.output, at.monotonic, wall, &mut allow) {
             self.engine.set_server_keys(Arc::clone(server.keys()));
             self.engine.publish(now());

@@ -6,12 +6,18 @@ mod support;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use control_wire::{AuthData, NtpDataFlags, Request};
 
 use support::nts::{Place, assert_established, certificate};
-use support::wait_until;
+use support::{CHRONYD, able, is_root, wait_until};
+
+/// A user without rights that every system has: number of user and group.
+const NOBODY: u32 = 65534;
 
 #[test]
 fn ours_with_ours_and_a_restart_without_key_establishment() {
@@ -202,4 +208,64 @@ fn servers_share_keys() {
     assert_established(&data, 30, 64);
     assert!(second.statistics().ntp_auth_hits >= 1);
     assert_eq!(maker.statistics().ntp_auth_hits, 0);
+}
+
+/// NTS works as an ordinary user behind the filter of system calls: helper threads, cookies
+/// and keys on disk, certificates that are read again.
+#[test]
+fn behind_the_filter() {
+    if !able(is_root(), "root") {
+        return;
+    }
+    for level in ["1", "2"] {
+        let place = Place::new(&certificate());
+        fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["key.pem", "server.run", "client.run"] {
+            let path = place.path(name);
+            if name.ends_with(".run") {
+                fs::create_dir(&path).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let start = |name: &str, lines: &[String]| {
+            let mut command = Command::new(CHRONYD);
+            command.args(["-x", "-d", "-4", "-u", "nobody", "-F", level]);
+            place.start_as(command, name, lines)
+        };
+        let mut server = start("server", &place.server_lines(&["ntsprocesses 2"]));
+        server.running.wait_for("Loaded seccomp filter");
+        let mut client = start("client", &place.source("localhost"));
+        client.running.wait_for("Selected source 127.0.0.1");
+        assert_established(&client.authentication(), 30, 64);
+        assert!(client.running.stop().success());
+        assert!(place.path("client/127.0.0.1.nts").exists());
+        // A renewal behind the filter.
+        let key = place.write_certificate(&certificate());
+        fs::write(place.path("key.pem"), key.serialize_pem()).unwrap();
+        server.ask(&Request::Rekey);
+        server
+            .running
+            .wait_for("Loaded new NTS server certificates");
+        fs::remove_file(place.path("client/127.0.0.1.nts")).unwrap();
+        let mut client = start("client", &place.source("localhost"));
+        client.running.wait_for("Selected source 127.0.0.1");
+        assert!(server.running.stop().success());
+    }
+}
+
+/// NTS is not for peers, which is said: keys are established, and nothing is sent.
+#[test]
+fn a_peer_gets_keys_and_sends_nothing() {
+    let place = Place::new(&certificate());
+    let server = place.server(None, &[]);
+    let mut lines = place.source("localhost");
+    lines[2] = lines[2].replacen("server", "peer", 1);
+    let mut peer = place.start(None, "peer", &lines);
+    peer.running.wait_for("NTS not supported with peers");
+    peer.wait_for_authentication(Ipv4Addr::LOCALHOST, "keys", |data| data.cookies == 8);
+    // Several polls of one second.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(peer.authentication().cookies, 8);
+    assert_eq!(server.statistics().ntp_hits, 0);
 }

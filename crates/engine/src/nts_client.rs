@@ -37,6 +37,22 @@ pub struct NtsOptions {
     pub cert_set: u32,
     /// `ntsrefresh`, seconds.
     pub refresh_s: u32,
+    /// For peers, as in the reference: keys are established, but as NTS is for clients only
+    /// no packet is ever sent or accepted. One without authentication is not what was asked
+    /// for.
+    pub keys_only: bool,
+}
+
+impl Default for NtsOptions {
+    /// The defaults of the configuration.
+    fn default() -> Self {
+        Self {
+            port: 4460,
+            cert_set: 0,
+            refresh_s: 2_419_200,
+            keys_only: false,
+        }
+    }
 }
 
 /// The NTS state of a source.
@@ -131,7 +147,7 @@ impl Authenticator for NtsClient {
         };
         let mut fill = |bytes: &mut [u8]| random.fill(bytes);
         match association.poll(running_time(now), &mut fill) {
-            PollStep::SendRequest => true,
+            PollStep::SendRequest => !self.options.keys_only,
             PollStep::Wait => false,
             PollStep::StartEstablishment => {
                 self.wants_keys = true;
@@ -157,24 +173,5 @@ impl Authenticator for NtsClient {
         self.association
             .as_mut()
             .is_some_and(|association| association.handle_response(packet).is_ok())
-    }
-}
-
-/// For peers with the option `nts`: NTS is for clients only, and a packet without
-/// authentication is not what was asked for. Nothing is sent and nothing accepted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NothingAuthentic;
-
-impl Authenticator for NothingAuthentic {
-    fn prepare(&mut self, _: MonotonicTime, _: &mut dyn RandomSource) -> bool {
-        false
-    }
-
-    fn protect(&mut self, _: &mut MessageWriter<'_>) -> Result<(), AuthenticationFailed> {
-        Err(AuthenticationFailed)
-    }
-
-    fn verify(&mut self, _: &Packet<'_>) -> bool {
-        false
     }
 }

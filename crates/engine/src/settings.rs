@@ -64,10 +64,11 @@ impl SourceDefaults {
         let (min_samples, max_samples) =
             effective_samples(options.minsamples, options.maxsamples, global);
         // NTS is not for peers; the daemon warns where it adds such a source.
-        let nts = (options.nts && kind != SpecKind::Peer).then_some(NtsOptions {
+        let nts = options.nts.then_some(NtsOptions {
             port: options.ntsport,
             cert_set: options.certset,
             refresh_s: self.nts_refresh_s,
+            keys_only: kind == SpecKind::Peer,
         });
         let mode = match kind {
             SpecKind::Peer => AssociationMode::SymmetricActive,

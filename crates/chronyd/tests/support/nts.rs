@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -203,7 +203,11 @@ impl Daemon {
     /// What the daemon replies to a command.
     pub(crate) fn ask(&self, request: &Request) -> Reply {
         let folder = tempfile::tempdir().unwrap();
-        let own = UnixDatagram::bind(folder.path().join("own")).unwrap();
+        let path = folder.path().join("own");
+        let own = UnixDatagram::bind(&path).unwrap();
+        // The daemon may run as another user.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         own.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let header = RequestHeader {
             version: 6,

@@ -10,7 +10,7 @@ use crate::action::Action;
 use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
 use crate::event::Now;
 use crate::ids::SourceId;
-use crate::nts_client::{NothingAuthentic, NtsClient};
+use crate::nts_client::NtsClient;
 use crate::registry::{AddError, Origin, SourceAuthenticator, SourceSpec};
 
 impl Engine {
@@ -28,7 +28,7 @@ impl Engine {
             .get(key)
             .is_some_and(|key| key.kind().default_version() < 4);
         let spec = self.settings.source_defaults.source_spec(line, long_digest);
-        if line.options.nts && spec.nts.is_none() {
+        if spec.nts.is_some_and(|options| options.keys_only) {
             self.journal.warning("NTS not supported with peers");
         }
         if key != 0 && !line.options.nts {
@@ -197,13 +197,11 @@ fn authenticator(spec: &SourceSpec, keys: &Arc<KeyRing>) -> SourceAuthenticator 
         AuthenticationKind::SymmetricKey(id) => {
             SourceAuthenticator::Key(SymmetricKey::new(id, Arc::clone(keys)))
         }
-        AuthenticationKind::NetworkTimeSecurity => match spec.nts {
-            Some(options) => {
-                let nts = NtsClient::new(spec.name.clone(), spec.port, options);
-                SourceAuthenticator::Nts(Box::new(nts))
-            }
-            None => SourceAuthenticator::Impossible(NothingAuthentic),
-        },
+        AuthenticationKind::NetworkTimeSecurity => {
+            let options = spec.nts.unwrap_or_default();
+            let nts = NtsClient::new(spec.name.clone(), spec.port, options);
+            SourceAuthenticator::Nts(Box::new(nts))
+        }
         AuthenticationKind::None => SourceAuthenticator::None(NoAuthentication),
     }
 }

@@ -158,6 +158,9 @@ impl Engine {
                 .journal
                 .debug(|| format!("Could not load cookies for {address} : {error}")),
             Ok(target) => {
+                let cookies = association.report(running_time(now.monotonic)).cookies;
+                self.journal
+                    .debug(|| format!("Loaded {cookies} cookies for {address}"));
                 let old = self.registry.get(id).and_then(|source| source.remote());
                 if !self.follow_target(now, id, target) {
                     if let Some(nts) = self.nts_of(id) {
@@ -221,6 +224,14 @@ impl Engine {
         }
     }
 
+    /// Says what happened inside of a source's NTS state, for debugging.
+    pub(super) fn say_nts_note(&mut self, id: SourceId) {
+        let association = self.nts_of(id).and_then(NtsClient::association_mut);
+        if let Some(note) = association.and_then(|association| association.take_note()) {
+            self.journal.debug(|| note.to_string());
+        }
+    }
+
     /// Starts a key establishment if the latest poll of the source asked for one.
     pub(super) fn start_key_establishment_if_wanted(&mut self, now: Now, id: SourceId) {
         let number = self.nts.last_establishment + 1;
@@ -255,6 +266,9 @@ impl Engine {
             time,
         };
         self.nts.last_establishment = number;
+        if time == TimeCheck::Disabled {
+            self.journal.debug(|| "Disabled time checks".to_owned());
+        }
         self.actions
             .push_back(Action::StartKeyEstablishment(Box::new(request)));
     }
@@ -291,6 +305,9 @@ impl Engine {
 
     /// Takes the keys into use, follows to the negotiated address and polls at once.
     fn use_keys(&mut self, now: Now, id: SourceId, material: KeyMaterial, address: Option<IpAddr>) {
+        let aead = material.keys.algorithm().number();
+        self.journal
+            .debug(|| format!("NTS-KE response: error=-1 next=0 aead={aead}"));
         let Some(nts) = self.nts_of(id) else {
             return;
         };

@@ -179,6 +179,7 @@ impl Engine {
         let disposition = outcome.disposition;
         self.apply(id, now, outcome);
         self.start_key_establishment_if_wanted(now, id);
+        self.say_nts_note(id);
         disposition
     }
 

@@ -14,7 +14,7 @@ use crate::association::{
 };
 use crate::ids::{PoolId, SourceId};
 use crate::names::Family;
-use crate::nts_client::{NothingAuthentic, NtsClient};
+use crate::nts_client::NtsClient;
 
 pub use crate::nts_client::NtsOptions;
 
@@ -76,8 +76,6 @@ pub enum SourceAuthenticator {
     Key(SymmetricKey),
     /// By Network Time Security.
     Nts(Box<NtsClient>),
-    /// A peer with `nts`, which does not exist.
-    Impossible(NothingAuthentic),
 }
 
 impl SourceAuthenticator {
@@ -87,7 +85,6 @@ impl SourceAuthenticator {
             Self::None(none) => none,
             Self::Key(key) => key,
             Self::Nts(nts) => nts.as_mut(),
-            Self::Impossible(nothing) => nothing,
         }
     }
 

@@ -91,6 +91,42 @@ pub struct AuthReport {
     pub nak: bool,
 }
 
+/// What happened inside, for debug messages (section 11).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Note {
+    /// Cookies that are of no more use were dropped.
+    DroppedCookies,
+    /// The other exporter's keys are in use.
+    CompliantKeys,
+    /// A key establishment is due and has to wait so long, seconds.
+    Limited(f64),
+    /// A response failed, for this reason.
+    Rejected(ResponseError),
+    /// A response had so many cookies, of which so many had room.
+    Extracted {
+        /// Cookies in the response.
+        found: usize,
+        /// Those kept.
+        saved: usize,
+    },
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DroppedCookies => f.write_str("Dropped cookies"),
+            Self::CompliantKeys => f.write_str("Switched to compliant keys"),
+            Self::Limited(left_s) => {
+                write!(f, "Limiting NTS-KE request rate ({left_s:.6} seconds)")
+            }
+            Self::Rejected(error) => write!(f, "{error}"),
+            Self::Extracted { found, saved } => {
+                write!(f, "Extracted {found} cookies (saved {saved})")
+            }
+        }
+    }
+}
+
 /// Keys in use, with the expanded key of responses.
 #[derive(Debug)]
 struct Keys {
@@ -129,6 +165,7 @@ pub struct Association {
     answered: bool,
     unique_identifier: [u8; UNIQUE_IDENTIFIER_LENGTH],
     nonce: [u8; crate::aead::MAX_NONCE_LENGTH],
+    note: Option<Note>,
 }
 
 impl Association {
@@ -153,6 +190,7 @@ impl Association {
             answered: true,
             unique_identifier: [0; UNIQUE_IDENTIFIER_LENGTH],
             nonce: [0; crate::aead::MAX_NONCE_LENGTH],
+            note: None,
         }
     }
 
@@ -167,7 +205,10 @@ impl Association {
         self.answered = true;
         if !self.cookies.is_empty() && self.keys.is_some() {
             PollStep::SendRequest
-        } else if self.running || now < self.earliest {
+        } else if self.running {
+            PollStep::Wait
+        } else if now < self.earliest {
+            self.note = Some(Note::Limited(self.earliest.since(now)));
             PollStep::Wait
         } else {
             PollStep::StartEstablishment
@@ -190,8 +231,12 @@ impl Association {
             Some(alternate) if refused && !old && self.attempts > 0 => {
                 self.keys = Some(Keys::new(alternate));
                 self.nak = false;
+                self.note = Some(Note::CompliantKeys);
             }
-            _ => self.cookies.clear(),
+            _ => {
+                self.cookies.clear();
+                self.note = Some(Note::DroppedCookies);
+            }
         }
     }
 
@@ -259,10 +304,15 @@ impl Association {
             Ok(cookies) => cookies,
             Err(error) => {
                 self.nak |= error == ResponseError::Nak;
+                self.note = Some(Note::Rejected(error));
                 return Err(error);
             }
         };
         let room = POOL - self.cookies.len();
+        self.note = Some(Note::Extracted {
+            found: cookies.count(),
+            saved: cookies.count().min(room),
+        });
         self.cookies.extend(cookies.into_iter().take(room));
         self.answered = true;
         self.attempts = 0;
@@ -340,6 +390,11 @@ impl Association {
             ..dump.target
         };
         Ok(self.target)
+    }
+
+    /// The last thing that happened inside since the last call, for a debug message.
+    pub fn take_note(&mut self) -> Option<Note> {
+        self.note.take()
     }
 
     // Getters.

@@ -109,6 +109,13 @@ impl std::fmt::Display for ResponseError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseCookies(Vec<Vec<u8>>);
 
+impl ResponseCookies {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl IntoIterator for ResponseCookies {
     type Item = Vec<u8>;
     type IntoIter = std::vec::IntoIter<Vec<u8>>;
