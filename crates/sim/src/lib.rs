@@ -11,6 +11,8 @@ pub mod client;
 pub mod clock;
 pub mod driver;
 pub mod equipment;
+pub mod figure_rows;
+pub mod figures;
 pub mod grid;
 pub mod link;
 pub mod optimal;

@@ -185,3 +185,38 @@ fn changes_of_the_clock_are_followed() {
     filter.correct_offset(0.25);
     assert!((filter.predict(now.minus(change.offset_s)) - 0.25).abs() < 3e-9);
 }
+
+#[test]
+fn any_frequency_that_can_be_corrected_is_found() {
+    let mut filter = statistics(EstimatorKind::Kalman);
+    for i in 0..10 {
+        let time = f64::from(i) * 64.0;
+        accumulate(&mut filter, time, 0.05 * time, 1e-3);
+    }
+    let estimate = filter.estimate();
+    assert!((estimate.frequency - 0.05).abs() < 1e-7, "{estimate:?}");
+}
+
+#[test]
+fn a_shorter_delay_changes_what_older_samples_are_worth() {
+    let late = |filter: &mut SourceStatistics| {
+        for i in 0..9 {
+            // 10 ms wrong, as 20 ms more in one direction make them.
+            let noise = 1e-6 * f64::from(i % 3);
+            accumulate(
+                filter,
+                f64::from(i) * 64.0,
+                0.01 + noise,
+                0.021 + 2.0 * noise,
+            );
+        }
+    };
+    let mut filter = statistics(EstimatorKind::Kalman);
+    late(&mut filter);
+    assert!((filter.estimate().offset_s - 0.01).abs() < 1e-4);
+    accumulate(&mut filter, 576.0, 0.0, 0.001);
+    let estimate = filter.estimate();
+    assert!(estimate.offset_s.abs() < 1e-3, "{estimate:?}");
+    // The old ones are no more than hints of the frequency.
+    assert!(estimate.frequency_sd > 5e-6, "{estimate:?}");
+}

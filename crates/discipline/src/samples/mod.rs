@@ -12,6 +12,7 @@
 //! that is not finite counts as none.
 
 mod asymmetry;
+mod delay_history;
 pub mod dump;
 pub mod estimator;
 pub mod filter;
