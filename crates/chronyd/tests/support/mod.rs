@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod flood;
 pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod ntp;
