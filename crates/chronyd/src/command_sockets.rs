@@ -14,7 +14,7 @@ use engine::action::SavedFile;
 use engine::engine::CommandPeer;
 use os_linux::socket::{
     IpFamily, Outgoing, SocketSupport, UdpOptions, UnixSender, bind_unix_datagram, is_link_local,
-    receive_unix, send_datagram,
+    receive_unix, send_datagram, send_unix,
 };
 
 use crate::daemon::{Daemon, now};
@@ -204,7 +204,7 @@ impl Daemon {
         let Ok(received) = receive_unix(socket.as_fd(), &mut buffer) else {
             return;
         };
-        let UnixSender::Path(path) = received.sender else {
+        let UnixSender::Path(sender) = received.sender else {
             return;
         };
         let Some(request) = buffer.get(..received.length) else {
@@ -226,7 +226,7 @@ impl Daemon {
         });
         if let Some(reply) = reply {
             // The client may have vanished.
-            let _ = socket.send_to(&reply, path);
+            let _ = send_unix(socket.as_fd(), &reply, &sender);
         }
     }
 }

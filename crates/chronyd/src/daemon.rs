@@ -96,7 +96,9 @@ pub struct Daemon {
     pub(crate) batch: Option<ReceiveBatch>,
     /// For what commands ask to be read again.
     config: Config,
-    ready_commands: Vec<CommandSocket>,
+    /// Slots of the sockets in the last wait; kept so that no turn of the loop allocates.
+    slots: Vec<(usize, Socket, RawFd)>,
+    command_slots: Vec<(usize, CommandSocket)>,
     chip_ready: bool,
     signing_ready: bool,
     /// `maxtxbuffers too small` has been said.
@@ -157,7 +159,8 @@ impl Daemon {
             poll: PollSet::default(),
             batch: Some(ReceiveBatch::new()),
             config: config.clone(),
-            ready_commands: Vec::new(),
+            slots: Vec::new(),
+            command_slots: Vec::new(),
             end: None,
             normal_mode_due: false,
         })
@@ -177,8 +180,8 @@ impl Daemon {
     ) -> Result<End, String> {
         let mut ready: Vec<(Socket, RawFd, Readiness)> = Vec::new();
         loop {
-            self.run_timers()?;
             self.run_actions();
+            let (at, due) = self.run_timers()?;
             if std::mem::take(&mut self.normal_mode_due) {
                 enter_normal_mode(self)?;
                 continue;
@@ -186,12 +189,14 @@ impl Daemon {
             if let Some(end) = self.end {
                 return Ok(end);
             }
-            let at = now();
             if deadline.is_some_and(|deadline| deadline <= at.monotonic) {
                 return Ok(End::Timeout);
             }
-            let timer = self.engine.poll_timeout().into_iter();
-            let timer = timer.chain(deadline).chain(self.nts_timeout()).min();
+            let timer = due
+                .into_iter()
+                .chain(deadline)
+                .chain(self.nts_timeout())
+                .min();
             if timer.is_none()
                 && self.sockets.iter().next().is_none()
                 && !self.has_commands()
@@ -215,21 +220,27 @@ impl Daemon {
             if std::mem::take(&mut self.signing_ready) {
                 self.serve_signing();
             }
+            // Helpers wake the loop after they have handed over what they have.
             if self.poll.readiness(WAKE_SLOT).any() {
                 self.wakeups.drain();
+                while let Some(answer) = self.resolver.poll_answer() {
+                    self.engine
+                        .handle_resolved(now(), answer.query, &answer.addresses);
+                }
+                self.take_forwarded();
             }
-            while let Some(answer) = self.resolver.poll_answer() {
-                self.engine
-                    .handle_resolved(now(), answer.query, &answer.addresses);
-            }
-            self.take_forwarded();
             self.serve_nts();
             self.run_actions();
             for (socket, descriptor, readiness) in ready.drain(..) {
                 self.serve_socket(socket, descriptor, readiness);
             }
-            for socket in std::mem::take(&mut self.ready_commands) {
-                self.serve_commands(socket);
+            for index in 0..self.command_slots.len() {
+                let ready = self.command_slots.get(index);
+                if let Some((slot, socket)) = ready.copied()
+                    && self.poll.readiness(slot).any()
+                {
+                    self.serve_commands(socket);
+                }
             }
         }
     }
@@ -243,18 +254,18 @@ impl Daemon {
         self.poll.clear();
         self.poll.add(signals.as_fd(), Interest::READ);
         self.poll.add(self.wakeups.as_fd(), Interest::READ);
-        let mut slots = Vec::with_capacity(8);
+        self.slots.clear();
         for (socket, descriptor) in self.sockets.iter() {
             let slot = self
                 .poll
                 .add(descriptor, Interest::READ | Interest::ERROR_QUEUE);
-            slots.push((slot, socket, descriptor.as_raw_fd()));
+            self.slots.push((slot, socket, descriptor.as_raw_fd()));
         }
-        let commands: Vec<_> = self
-            .commands
-            .iter()
-            .map(|(socket, descriptor)| (self.poll.add(descriptor, Interest::READ), socket))
-            .collect();
+        self.command_slots.clear();
+        for (socket, descriptor) in self.commands.iter() {
+            let slot = self.poll.add(descriptor, Interest::READ);
+            self.command_slots.push((slot, socket));
+        }
         let signing = self
             .signing
             .as_ref()
@@ -268,17 +279,12 @@ impl Daemon {
         self.poll
             .wait(timeout)
             .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
-        ready.extend(slots.into_iter().filter_map(|(slot, socket, descriptor)| {
+        ready.extend(self.slots.iter().filter_map(|&(slot, socket, descriptor)| {
             let readiness = self.poll.readiness(slot);
             readiness.any().then_some((socket, descriptor, readiness))
         }));
         self.signing_ready = signing.is_some_and(|slot| self.poll.readiness(slot).any());
         self.chip_ready = chip.is_some_and(|slot| self.poll.readiness(slot).any());
-        self.ready_commands.extend(
-            commands
-                .into_iter()
-                .filter_map(|(slot, socket)| self.poll.readiness(slot).any().then_some(socket)),
-        );
         Ok(())
     }
 
@@ -297,25 +303,26 @@ impl Daemon {
         self.commands.iter().next().is_some()
     }
 
-    /// Runs every timer that is due, each with the time read anew.
+    /// Runs every timer that is due, each with the time read anew; the result is the time
+    /// at the end and the next timer.
     ///
     /// # Errors
     ///
     /// When timers keep firing at a pace that no configuration asks for: a bug, which must not
     /// become a flood of requests.
-    fn run_timers(&mut self) -> Result<(), String> {
+    fn run_timers(&mut self) -> Result<(Now, Option<MonotonicTime>), String> {
         let start = monotonic_time();
         let mut fired = 0;
         loop {
             let at = now();
             let due = self.engine.poll_timeout();
             if due.is_none_or(|timer| timer > at.monotonic) {
-                return Ok(());
+                return Ok((at, due));
             }
             self.engine.handle_timeout(at);
             self.run_actions();
             if self.end.is_some() {
-                return Ok(());
+                return Ok((at, due));
             }
             fired += 1;
             let limit = FIRED_MIN.max(FIRED_PER_SOURCE * self.engine.sources().len());

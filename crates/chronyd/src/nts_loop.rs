@@ -35,6 +35,9 @@ impl Daemon {
 
     /// Does what is due after a wait.
     pub(crate) fn serve_nts(&mut self) {
+        if !self.has_nts_work() {
+            return;
+        }
         let at = now();
         for ended in self.establishments.serve(&self.poll, at.monotonic) {
             self.engine.handle_key_establishment(

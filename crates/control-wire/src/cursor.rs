@@ -32,29 +32,23 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A buffer being filled from the front.
-pub(crate) struct Writer<'a> {
-    buffer: &'a mut [u8],
-    position: usize,
-}
+/// The part of a buffer that is not filled yet.
+pub(crate) struct Writer<'a>(&'a mut [u8]);
 
 impl<'a> Writer<'a> {
     /// Writes to `buffer` from its first byte.
     pub(crate) fn new(buffer: &'a mut [u8]) -> Self {
-        Self {
-            buffer,
-            position: 0,
-        }
+        Self(buffer)
     }
 
     /// Appends `bytes`; what does not fit is lost (cannot happen with the lengths of the tables).
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if let Some(place) = self.buffer.get_mut(self.position) {
-                *place = byte;
-            }
-            self.position += 1;
+        let room = std::mem::take(&mut self.0);
+        let (place, rest) = room.split_at_mut(bytes.len().min(room.len()));
+        if let Some(bytes) = bytes.get(..place.len()) {
+            place.copy_from_slice(bytes);
         }
+        self.0 = rest;
     }
 }
 

@@ -35,7 +35,9 @@ pub use receive::{BATCH_SIZE, ReceiveBatch, Received};
 pub use send::{Outgoing, SendBatch, TransmitStamp, send_datagram};
 pub use tcp::TcpOptions;
 pub use timestamping::{ReceiveTimestamps, TransmitTimestamps};
-pub use unix::{UnixReceived, UnixSender, bind_unix_datagram, receive_unix};
+pub use unix::{
+    UnixAddress, UnixReceived, UnixSender, bind_unix_datagram, receive_unix, send_unix,
+};
 
 pub(crate) use options::{set_close_on_exec, set_non_blocking};
 

@@ -7,7 +7,7 @@ use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::check_length;
 
@@ -17,11 +17,34 @@ const PATH_OFFSET: usize = offset_of!(libc::sockaddr_un, sun_path);
 /// Room for a path in `sockaddr_un`, its final zero byte included.
 const PATH_SIZE: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
 
+/// The address of a socket that is bound to a path, as the kernel gave it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct UnixAddress {
+    name: [u8; size_of::<libc::sockaddr_un>()],
+    /// Up to and including the final zero byte; never more than `name`.
+    length: usize,
+}
+
+impl UnixAddress {
+    /// The path without its final zero byte.
+    pub fn path(&self) -> &Path {
+        let bytes = self.name.get(PATH_OFFSET..self.length);
+        let bytes = bytes.and_then(|bytes| bytes.split(|&byte| byte == 0).next());
+        Path::new(OsStr::from_bytes(bytes.unwrap_or_default()))
+    }
+}
+
+impl std::fmt::Debug for UnixAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UnixAddress({})", self.path().display())
+    }
+}
+
 /// Who sent a datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnixSender {
-    /// A socket bound to this path: it can be answered.
-    Path(PathBuf),
+    /// A socket bound to a path: it can be answered.
+    Path(UnixAddress),
     /// A socket that is not bound.
     Unnamed,
     /// A socket with an abstract name.
@@ -82,24 +105,42 @@ pub fn receive_unix(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Uni
     let name_length = header.msg_namelen as usize;
     Ok(UnixReceived {
         length,
-        sender: match name.get(..name_length) {
-            Some(name) => sender(name),
-            None => UnixSender::Invalid,
-        },
+        sender: sender(name, name_length),
         truncated: header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
     })
 }
 
-/// Who is named by a socket address.
-fn sender(name: &[u8]) -> UnixSender {
-    match name.get(PATH_OFFSET..) {
-        None | Some([]) => UnixSender::Unnamed,
-        Some([0, ..]) => UnixSender::Abstract,
-        Some(path) => match path.iter().position(|&byte| byte == 0) {
-            Some(end) => UnixSender::Path(OsStr::from_bytes(&path[..end]).into()),
-            None => UnixSender::Invalid,
-        },
+/// Who is named by a socket address of so many bytes.
+fn sender(name: [u8; size_of::<libc::sockaddr_un>()], length: usize) -> UnixSender {
+    match name.get(..length).map(|name| name.get(PATH_OFFSET..)) {
+        None => UnixSender::Invalid,
+        Some(None | Some([])) => UnixSender::Unnamed,
+        Some(Some([0, ..])) => UnixSender::Abstract,
+        // The kernel ends a path with a zero byte if there is room.
+        Some(Some(path)) if path.contains(&0) => UnixSender::Path(UnixAddress { name, length }),
+        Some(Some(_)) => UnixSender::Invalid,
     }
+}
+
+/// Sends a datagram to who sent one, without waiting.
+///
+/// # Errors
+///
+/// The other is gone, or its queue is full.
+pub fn send_unix(socket: BorrowedFd<'_>, payload: &[u8], to: &UnixAddress) -> io::Result<()> {
+    // SAFETY: the pointers and lengths describe `payload` and the used part of `to.name`,
+    // which is an address of the kernel's own making.
+    let result = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            payload.as_ptr().cast(),
+            payload.len(),
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            to.name.as_ptr().cast(),
+            to.length as libc::socklen_t,
+        )
+    };
+    check_length(result).map(|_| ())
 }
 
 const _: () = assert!(PATH_SIZE == 108);
@@ -135,13 +176,19 @@ mod tests {
 
         let mut next = || receive_unix(server.as_fd(), &mut buffer).expect("receive");
         let first = next();
-        assert_eq!(first.sender, UnixSender::Path(named));
+        let UnixSender::Path(address) = first.sender else {
+            panic!("{:?}", first.sender);
+        };
+        assert_eq!(address.path(), named);
+        send_unix(server.as_fd(), b"answer", &address).expect("send");
+        let mut answer = [0; 16];
+        assert_eq!(client.recv(&mut answer).expect("receive"), 6);
         assert_eq!((first.length, first.truncated), (5, false));
         assert_eq!(next().sender, UnixSender::Unnamed);
         let last = next();
         assert_eq!(last.sender, UnixSender::Abstract);
         assert!(last.truncated);
-        assert_eq!(sender(&[1; 110]), UnixSender::Invalid);
+        assert_eq!(sender([1; 110], 110), UnixSender::Invalid);
     }
 
     #[test]
