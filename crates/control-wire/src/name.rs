@@ -15,7 +15,9 @@ impl SourceName {
     #[must_use]
     pub fn new(name: &[u8]) -> Self {
         let mut bytes = [0; FIELD_LENGTH];
-        Writer::new(&mut bytes).put(name);
+        for (place, byte) in bytes.iter_mut().zip(name) {
+            *place = *byte;
+        }
         Self(bytes)
     }
 
