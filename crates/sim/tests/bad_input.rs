@@ -156,6 +156,19 @@ fn a_server_that_loses_its_reference() {
 }
 
 #[test]
+fn a_copied_server_that_loses_its_reference_is_dropped_at_once() {
+    let directives = ["server 192.0.2.1 iburst copy minpoll 4 maxpoll 4"];
+    let (mut world, id) = pair(&directives, oscillator(0.01, 2e-5), &lan());
+    run_for(&mut world, 500.0);
+    assert_eq!(tracking(&mut world, id).stratum, 1);
+    let server = world.server_mut(0).unwrap();
+    server.announcement.leap = LeapIndicator::Unsynchronised;
+    run_for(&mut world, 20.0);
+    let text = "Can't synchronise: no selectable sources (1 unreachable sources)";
+    assert_said(&world, id, text);
+}
+
+#[test]
 fn a_clock_stepped_by_an_hour_while_the_daemon_slews() {
     for (jump_s, text) in [
         (3600.0, "Forward time jump detected!"),

@@ -5,6 +5,7 @@ mod support;
 
 use control_wire::{Index, Reply, Request};
 use discipline::journal::{Entry, LogFile};
+use discipline::samples::EstimatorKind;
 use ntp_wire::LeapIndicator;
 use proptest::prelude::*;
 use sim::World;
@@ -175,6 +176,7 @@ proptest! {
         (offset_s, frequency, wander) in (any_size(), -0.09..0.09f64, 0.0..1e-4f64),
         (delay_s, jitter_s, loss) in (0.0..2.0f64, 0.0..1.0f64, 0.0..0.6f64),
         temperature in prop::option::of(-1e3..1e3f64),
+        estimator in prop_oneof![Just(EstimatorKind::Regression), Just(EstimatorKind::Kalman)],
     ) {
         // The last minutes of a day that may end with a leap second.
         let mut world = World::new(START.plus(-600.0), seed);
@@ -194,6 +196,7 @@ proptest! {
             oscillator: Oscillator { offset_s: offset_s.clamp(-1e9, 1e9), frequency, wander },
             seed,
             temperature,
+            estimator,
             logs: kept_logs(),
             ..ClientSetup::default()
         };

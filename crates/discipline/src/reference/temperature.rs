@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use crate::journal::{Entry, Journal};
     use crate::reference::testing::{clock, messages, now};
+    use proptest::prelude::*;
 
     #[test]
     fn both_curves() {
@@ -200,5 +201,34 @@ mod tests {
                 "Could not read temperature from /sensor"
             ]
         );
+    }
+
+    proptest! {
+        /// Equal temperatures, huge values and readings: the frequency stays a number and
+        /// within the sanity limit of what it was.
+        #[test]
+        fn no_reading_moves_the_clock_far(
+            points in prop::collection::vec((prop::num::f64::ANY, prop::num::f64::ANY), 0..5),
+            readings in prop::collection::vec(prop::option::of(prop::num::f64::ANY), 1..10),
+        ) {
+            let (mut clock, kernel) = clock(50.0);
+            let mut journal = Journal::new();
+            let mut room = TemperatureCompensation::new(
+                TemperatureCurve::Points(points),
+                f64::NAN,
+                "/sensor".into(),
+                now(0.0).monotonic,
+            );
+            for reading in readings {
+                let mut steering = Steering {
+                    clock: &mut clock,
+                    now: now(0.0),
+                    journal: &mut journal,
+                };
+                room.handle_reading(reading, &mut steering);
+                prop_assert!((kernel.frequency_ppm() - 50.0).abs() < SANITY_LIMIT_PPM + 1e-3);
+                prop_assert!((clock.frequency_ppm() - 50.0).abs() < 1e-3);
+            }
+        }
     }
 }

@@ -135,6 +135,7 @@ impl Frugal {
 mod tests {
     use super::*;
     use crate::samples::testing::Random;
+    use proptest::prelude::*;
 
     #[test]
     fn the_first_value_starts_all_and_before_it_the_answer_is_zero() {
@@ -192,5 +193,30 @@ mod tests {
                 upwards: false
             }
         );
+    }
+
+    proptest! {
+        /// Any delays, also adversarial ones: the answer stays a number between the smallest
+        /// and the largest, but for the last step.
+        #[test]
+        fn the_answer_stays_among_the_values(
+            values in prop::collection::vec(prop::num::f64::ANY, 1..200),
+            probability in 0.0..=1.0f64,
+            random in 0.0..=1.0f64,
+        ) {
+            let mut estimator = QuantileEstimator::max_delay(probability, 1e-6);
+            for value in &values {
+                estimator.accumulate(*value, || random);
+                prop_assert!(estimator.quantile().is_finite() && estimator.limit().is_finite());
+            }
+            let finite = values.iter().copied().filter(|value| value.is_finite());
+            let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+            if low <= high {
+                let answer = estimator.quantile();
+                prop_assert!(low - 1e-6 <= answer && answer <= high + 1e-6, "{low} {answer} {high}");
+            }
+        }
     }
 }
