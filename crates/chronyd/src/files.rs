@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_leaves_the_old_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("drift");
+        replace(&path, b"old\n", 0o644).unwrap();
+        // The temporary file cannot be made where a folder is in its place.
+        std::fs::create_dir(folder.path().join("drift.tmp")).unwrap();
+        replace(&path, b"new\n", 0o644).unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old\n");
+    }
+
+    #[test]
     fn directories_are_created_and_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c");

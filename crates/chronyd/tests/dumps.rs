@@ -192,3 +192,41 @@ fn a_dump_of_chrony_sets_the_reference_before_anything_is_received() {
     let tracking = report(&peers, &folder, "tracking");
     assert_eq!(tracking[2], "2", "{tracking:?}");
 }
+
+#[test]
+fn a_dump_that_does_not_fit_on_the_disk_is_not_left_half_written() {
+    let parent = tempfile::tempdir().unwrap();
+    let parent = parent.path();
+    let port = free_port();
+    let lines = [
+        "local stratum 1",
+        "allow",
+        "cmdport 0",
+        "bindcmdaddress /",
+        "pidfile /",
+    ];
+    let mut command = Command::new(CHRONYD);
+    command
+        .args(["-U", "-x", "-d", &format!("port {port}")])
+        .args(lines);
+    let _server = Running::start(&mut command, parent, "server");
+    let folder = new_folder(parent, "dumps");
+    // No file may grow beyond a block; what is written to standard error is no file.
+    let limited = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", limited, "sh", CHRONYD, "-U", "-x", "-d", "-t", "3"])
+        .args(support::client(&[
+            &format!("server 127.0.0.1 port {port} minpoll -4 maxpoll -4"),
+            &format!("dumpdir {}", folder.display()),
+        ]));
+    let ended = finish(&mut command);
+    let said = ended.messages();
+    let failed = said.iter().find(|line| line.contains("File too large"));
+    assert!(
+        failed.is_some_and(|line| line.contains("127.0.0.1.dat")),
+        "{said:#?}"
+    );
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
