@@ -16,6 +16,11 @@ use crate::time::WallTime;
 use crate::verify::fault::utc;
 use crate::verify::{certificate_end, certificate_key_info, certificate_names, name_matches};
 
+/// What is said about a key that cannot be used: the TLS library has no others, and short
+/// RSA keys are no protection.
+const UNSUPPORTED_KEY: &str = "private key not supported: it has to be RSA of 2048 bits or more, \
+     ECDSA P-256 or P-384, or Ed25519";
+
 /// A certificate in use that ends within this time is warned about: 14 days.
 const WARN_BEFORE_S: f64 = 14.0 * 86400.0;
 /// … once in this time.
@@ -135,7 +140,7 @@ impl Pair {
         let key = provider()
             .key_provider
             .load_private_key(key)
-            .map_err(|_| key_error("kind of private key not supported"))?;
+            .map_err(|_| key_error(UNSUPPORTED_KEY))?;
         let of_key = key.public_key();
         let of_certificate = certificate_key_info(leaf).ok_or_else(unusable)?;
         if of_key.is_some_and(|info| info.as_ref() != of_certificate) {

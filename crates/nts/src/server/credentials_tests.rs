@@ -67,6 +67,12 @@ fn unusable_files_are_named() {
         reason(&|files| files.key = Ok(made.pem.clone().into_bytes())),
         "server.key: no unencrypted private key in PEM form"
     );
+    // Golden `certs.tsv` has RSA with 1024 bits; the key is refused before anything else.
+    let short = crate::testing::text("test_rsa1024_key.pem");
+    assert_eq!(
+        reason(&|files| files.key = Ok(short.clone().into_bytes())),
+        format!("server.key: {UNSUPPORTED_KEY}")
+    );
     let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert_eq!(
         reason(&|files| files.certificate = Ok(empty.into())),
