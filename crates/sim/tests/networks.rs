@@ -419,3 +419,30 @@ fn an_asymmetric_path_shifts_the_clock_by_half_the_difference() {
     let tracking = tracking(&mut world, id);
     assert!(tracking.root_delay_s.value() / 2.0 > 0.0199);
 }
+
+#[test]
+fn a_filter_makes_one_sample_of_many_polls() {
+    // Every reply is late by something else.
+    let late = Link {
+        forth: Path::new(1e-4, Jitter::None),
+        back: Path::new(1e-4, Jitter::Exponential(0.01)),
+        outages: Vec::new(),
+    };
+    let run = |options: &str, seconds: f64| {
+        let line = format!("server 192.0.2.1 minpoll 0 maxpoll 0 asymmetry 0 {options}");
+        let setup = ClientSetup {
+            directives: &[&line],
+            oscillator: oscillator(0.01, 2e-5),
+            ..ClientSetup::default()
+        };
+        let (mut world, id) = world_of(&[0.0], &setup, &late);
+        run_for(&mut world, seconds);
+        let client = world.client(id).expect("a client");
+        let source = client.engine.sources().iter().next().expect("a source");
+        source.statistics.samples().len()
+    };
+    // The third result of a filter of 16 comes with the 48th poll.
+    assert_eq!(run("filter 16", 47.0), 2);
+    assert_eq!(run("filter 16", 50.0), 3);
+    assert!(run("", 50.0) > 10);
+}

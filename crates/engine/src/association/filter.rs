@@ -51,6 +51,10 @@ impl PollFilter {
         self.samples.shift(change);
     }
 
+    pub(super) fn add_dispersion(&mut self, dispersion_s: f64) {
+        self.samples.add_dispersion(dispersion_s);
+    }
+
     pub(super) fn reset(&mut self) {
         self.samples.drop_samples();
         self.polls = 0;

@@ -200,6 +200,14 @@ impl Association {
         }
     }
 
+    /// Everything measured is less certain by so many seconds (discipline chapter, section
+    /// 1.4). The statistics are the owner's to widen.
+    pub fn handle_dispersion(&mut self, dispersion_s: f64) {
+        if let Some(filter) = &mut self.filter {
+            filter.add_dispersion(dispersion_s);
+        }
+    }
+
     /// The clock was stepped by an unknown amount: everything measured is void (discipline
     /// chapter, section 1.4).
     pub fn handle_unknown_step(&mut self) {

@@ -82,6 +82,7 @@ impl Engine {
                 Change::Dispersion(dispersion_s) => {
                     for source in self.registry.iter_mut() {
                         source.statistics.add_dispersion(dispersion_s);
+                        source.association.handle_dispersion(dispersion_s);
                     }
                 }
             }

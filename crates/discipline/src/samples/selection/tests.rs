@@ -419,6 +419,56 @@ fn the_nearer_of_two_is_selected_and_the_other_combined_or_not() {
 }
 
 #[test]
+fn a_stratum_weighs_as_much_as_distance() {
+    for (stratum_weight_s, states) in [(0.0, "+*"), (1e-2, "*+")] {
+        let mut both = sources(&[(0.0, 2e-3), (0.0, 1e-3)]);
+        both[1].stratum = 3;
+        let settings = SelectionSettings {
+            stratum_weight_s,
+            ..SelectionSettings::default()
+        };
+        let mut world = World::with(both, settings);
+        world.poll_all(10);
+        assert_eq!(world.states(), states, "{stratum_weight_s}");
+    }
+}
+
+#[test]
+fn maxunreach_gives_an_unreachable_source_up_early() {
+    for (max_unreach, state) in [(100_000, '+'), (3, 'S')] {
+        let mut both = sources(&[(0.0, 1e-3), (0.0, 1e-3)]);
+        both[1].max_unreach = max_unreach;
+        let mut world = World::new(both);
+        world.poll_all(30);
+        // The eighth miss empties the register and is the first that counts; the samples of
+        // the other source are older still.
+        for _ in 0..7 + 3 {
+            world.poll(&[0]);
+        }
+        assert_eq!(world.states(), "*+");
+        world.poll(&[0]);
+        assert_eq!(world.states().chars().last(), Some(state), "{max_unreach}");
+    }
+}
+
+#[test]
+fn combinelimit_leaves_distant_sources_out() {
+    for (combine_limit, states) in [(3.0, "*D"), (20.0, "*+"), (0.0, "*D")] {
+        let settings = SelectionSettings {
+            combine_limit,
+            ..SelectionSettings::default()
+        };
+        let mut world = World::with(sources(&[(0.0, 1e-3), (0.0, 1e-2)]), settings);
+        world.poll_all(40);
+        assert_eq!(world.states(), states, "{combine_limit}");
+        let Outcome::Update(update) = &world.outcome else {
+            continue;
+        };
+        assert_eq!(update.combined_sources, 1 + u32::from(states == "*+"));
+    }
+}
+
+#[test]
 fn hysteresis_takes_log_ten_over_log_k_updates() {
     // The far one is alone first, then a source of a tenth of its distance joins.
     let settings = SelectionSettings {
