@@ -2,10 +2,10 @@
 //! measures what chrony's own client measures.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use support::namespace::Namespace;
+use support::namespace::{Namespace, build_hurry};
 use support::{CHRONYD, Running, able, client, finish, peers};
 
 mod support;
@@ -155,22 +155,6 @@ const OPENNTPD_SETUP: &str = "mount -t tmpfs none /var/lib\n\
     { cat /etc/group; echo ntpd:x:64000:; } > \"$1/group\"\n\
     mount --bind \"$1/passwd\" /etc/passwd\n\
     mount --bind \"$1/group\" /etc/group";
-
-/// Builds the library that lets OpenNTPD believe in its adjustments.
-fn build_hurry(folder: &Path) -> PathBuf {
-    let library = folder.join("hurry.so");
-    let mut compiler = Command::new("cc");
-    compiler
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library);
-    compiler.arg(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/support/hurry.c"
-    ));
-    let ended = finish(&mut compiler);
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    library
-}
 
 #[test]
 fn openntpd() {

@@ -1,10 +1,10 @@
 //! A network and mount namespace of its own, in which other daemons find the ports and the
 //! folders they insist on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Running;
+use super::{Running, finish};
 
 /// What the namespace's first process says when loopback is up.
 const READY: &str = "namespace ready";
@@ -27,6 +27,11 @@ impl Namespace {
         Self { holder }
     }
 
+    /// A process in it.
+    pub(crate) fn id(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// A program inside, without the right to set the machine's clock.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
@@ -37,4 +42,20 @@ impl Namespace {
             .arg(program);
         command
     }
+}
+
+/// Builds the library that lets daemons believe in their adjustments, for `LD_PRELOAD`.
+pub(crate) fn build_hurry(folder: &Path) -> PathBuf {
+    let library = folder.join("hurry.so");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library);
+    compiler.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/hurry.c"
+    ));
+    let ended = finish(&mut compiler);
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    library
 }
