@@ -2,8 +2,8 @@
 
 use engine::random::RandomSource;
 
-/// Bytes fetched at a time.
-const BUFFER_SIZE: usize = 256;
+/// Bytes fetched at a time: enough for about twenty NTS responses.
+const BUFFER_SIZE: usize = 1024;
 
 /// Random bits of cryptographic quality from `getrandom`, fetched in batches.
 #[derive(Debug)]
@@ -35,14 +35,20 @@ impl KernelRandom {
 
 impl RandomSource for KernelRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if self.used == BUFFER_SIZE && self.refill().is_err() {
                 // It worked at start, so it cannot fail now; predictable timestamps must
                 // never be sent.
                 std::process::abort();
             }
-            *byte = std::mem::take(&mut self.buffer[self.used]);
-            self.used += 1;
+            let unused = &mut self.buffer[self.used..];
+            let (now, later) = rest.split_at_mut(rest.len().min(unused.len()));
+            let taken = &mut unused[..now.len()];
+            now.copy_from_slice(taken);
+            taken.fill(0);
+            self.used += now.len();
+            rest = later;
         }
     }
 }
