@@ -4,55 +4,14 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use support::program::{Program, new_folder, report};
 use support::{CHRONYD, Running, finish, free_port, peers, wait_until};
 
 /// Samples in the dumps: enough for a fit with runs.
 const SAMPLES: usize = 10;
-
-/// One of the two implementations.
-struct Program {
-    name: &'static str,
-    path: PathBuf,
-}
-
-impl Program {
-    /// Starts it without control of the clock. Its command socket is in `folder`.
-    fn start(&self, folder: &Path, arguments: &[&str], lines: &[String]) -> Running {
-        let socket = format!("bindcmdaddress {}/command.sock", folder.display());
-        // Chrony before 4.6 does not know `pidfile /`.
-        let pidfile = format!("pidfile {}/pid", folder.display());
-        let mut command = Command::new(&self.path);
-        command
-            .args(["-x", "-d", "-u", "root"])
-            .args(arguments)
-            .args(["cmdport 0", &socket, &pidfile])
-            .args(lines);
-        Running::start(&mut command, folder, self.name)
-    }
-}
-
-/// A new folder that command sockets are accepted in.
-fn new_folder(parent: &Path, name: &str) -> PathBuf {
-    use std::os::unix::fs::DirBuilderExt;
-    let folder = parent.join(name);
-    let made = fs::DirBuilder::new().mode(0o700).create(&folder);
-    made.expect("a new folder");
-    folder
-}
-
-/// What `chronyc` of the peers tells, split at commas.
-fn report(peers: &Path, folder: &Path, command: &str) -> Vec<String> {
-    let mut chronyc = Command::new(peers.join("chrony/usr/bin/chronyc"));
-    chronyc
-        .args(["-c", "-h"])
-        .arg(folder.join("command.sock"))
-        .arg(command);
-    let told = finish(&mut chronyc).stdout;
-    told.trim().split(',').map(str::to_owned).collect()
-}
 
 /// Lets a program measure a server and exit; returns the dump it leaves.
 fn measure(program: &Program, peers: &Path, parent: &Path, port: u16) -> String {
@@ -118,14 +77,8 @@ fn dumps_go_to_chrony_and_come_from_it() {
     let Some(peers) = peers() else { return };
     let parent = tempfile::tempdir().unwrap();
     let parent = parent.path();
-    let ours = Program {
-        name: "ours",
-        path: CHRONYD.into(),
-    };
-    let theirs = Program {
-        name: "theirs",
-        path: peers.join("chrony/usr/sbin/chronyd"),
-    };
+    let ours = Program::ours();
+    let theirs = Program::theirs(&peers);
     let port = free_port();
     let server = new_folder(parent, "server");
     let lines = ["local stratum 1", "allow", &format!("port {port}")].map(str::to_owned);
@@ -166,14 +119,8 @@ fn a_dump_of_chrony_sets_the_reference_before_anything_is_received() {
     let Some(peers) = peers() else { return };
     let parent = tempfile::tempdir().unwrap();
     let parent = parent.path();
-    let theirs = Program {
-        name: "theirs",
-        path: peers.join("chrony/usr/sbin/chronyd"),
-    };
-    let ours = Program {
-        name: "ours",
-        path: CHRONYD.into(),
-    };
+    let theirs = Program::theirs(&peers);
+    let ours = Program::ours();
     let port = free_port();
     let server = new_folder(parent, "server");
     let lines = ["local stratum 1", "allow", &format!("port {port}")].map(str::to_owned);

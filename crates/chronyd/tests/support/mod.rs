@@ -8,6 +8,7 @@ pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod ntp;
 pub(crate) mod nts;
+pub(crate) mod program;
 pub(crate) mod recorded;
 pub(crate) mod server;
 
