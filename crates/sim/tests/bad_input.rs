@@ -3,6 +3,7 @@
 mod support;
 
 use control_wire::Request;
+use discipline::journal::{Entry, LogFile};
 use ntp_wire::LeapIndicator;
 use sim::World;
 use sim::scenario::{ClientSetup, START, add_client, add_server, messages};
@@ -188,6 +189,29 @@ fn a_clock_stepped_by_an_hour_while_the_daemon_slews() {
         assert!(error_s < 1e-3, "{error_s} {:#?}", messages(&world, id));
         assert_eq!(count(&world, id, "jump detected"), 1);
     }
+}
+
+#[test]
+fn a_foreign_step_leaves_the_root_dispersion_where_it_was() {
+    let setup = ClientSetup {
+        directives: FAST,
+        oscillator: oscillator(0.01, 2e-5),
+        logs: &[LogFile::Tracking],
+        ..ClientSetup::default()
+    };
+    let (mut world, id) = world_of(&[0.0], &setup, &lan());
+    run_for(&mut world, 1000.0);
+    world.client(id).unwrap().clock.lock().step(-86_400.0);
+    run_for(&mut world, 20.0);
+    let lines = world.client(id).unwrap().journal.iter();
+    let mut lines = lines.filter_map(|(_, entry)| match entry {
+        Entry::Line { text, .. } => Some(text.split_whitespace().collect::<Vec<_>>()),
+        Entry::Message { .. } => None,
+    });
+    let lost = lines.next_back().unwrap();
+    assert_eq!(lost[2], "0.0.0.0");
+    let dispersion_s: f64 = lost[12].parse().unwrap();
+    assert!(dispersion_s < 1e-3, "{lost:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 
 use control_wire::Request;
 use discipline::journal::{Entry, LogFile};
+use engine::engine::Mode;
 use sim::World;
 use sim::clock::Oscillator;
 use sim::scenario::{ClientSetup, START, add_client, add_server, messages};
@@ -45,6 +46,26 @@ fn initstepslew_steps_a_large_and_slews_a_small_error() {
         assert_said(&world, id, "Selected source 192.0.2.3");
         assert_eq!(messages(&world, id).len(), 2, "{:#?}", messages(&world, id));
         assert_eq!(world.client(id).unwrap().engine.sources().len(), 1);
+    }
+}
+
+#[test]
+fn the_tracking_log_begins_in_every_mode() {
+    for (mode, line) in [
+        (Mode::Normal, "server 192.0.2.9"),
+        (Mode::UpdateOnce, "server 192.0.2.1 iburst"),
+        (Mode::PrintOnce, "server 192.0.2.1 iburst"),
+        (Mode::Normal, "initstepslew 1 192.0.2.1"),
+    ] {
+        let setup = ClientSetup {
+            directives: &[line],
+            mode,
+            logs: &[LogFile::Tracking],
+            ..ClientSetup::default()
+        };
+        let (mut world, id) = world_of(&[0.0], &setup, &lan());
+        run_for(&mut world, 30.0);
+        assert_eq!(unsynchronised_lines(&world, id).len(), 1, "{line} {mode:?}");
     }
 }
 

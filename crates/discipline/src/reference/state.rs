@@ -17,7 +17,7 @@ use crate::time::{CookedTime, MonotonicTime};
 use super::Now;
 use super::fallback::FallbackDrifts;
 use super::leap::{LeapSchedule, LeapSettings};
-use super::local_clock::{Announcement, ChangeKind, LocalClock};
+use super::local_clock::{Announcement, LocalClock};
 use super::local_reference::{LocalReference, LocalReferenceSettings};
 use super::mail::MailRequest;
 
@@ -294,6 +294,11 @@ impl Reference {
             settings,
         };
         reference.lose_synchronisation(steering);
+        if mode != Mode::Normal {
+            // The first line is written whatever the mode (seen: 4.3 with -q, -Q and
+            // initstepslew), later ones are not.
+            reference.tell_loss(steering);
+        }
         reference
     }
 
@@ -490,15 +495,17 @@ impl Reference {
         let (pending, total) = clock.pending();
         let unseen = (total - self.followed) as usize;
         for announcement in &pending[pending.len().saturating_sub(unseen)..] {
-            if let Announcement::Change { change, kind } = announcement {
-                self.shift(change, *kind);
+            if let Announcement::Change { change, .. } = announcement {
+                self.shift(change);
             }
         }
         self.followed = total;
     }
 
-    fn shift(&mut self, change: &ClockChange, kind: ChangeKind) {
-        if kind != ChangeKind::UnknownStep && self.updated {
+    /// Moves the reference time, also with a step by somebody else: the root dispersion goes on
+    /// from where it was (seen in the tracking log of 4.3).
+    fn shift(&mut self, change: &ClockChange) {
+        if self.updated {
             self.reference_time = change.moved(self.reference_time);
         }
     }
@@ -520,11 +527,16 @@ impl Reference {
         self.stratum = 0;
         self.reference_id = 0;
         self.unsynchronised_since = steering.now.monotonic;
-        let now = steering.now;
         if self.mode == Mode::Normal {
-            steering.clock.report_status(now, None);
-            self.log_unsynchronised(steering);
+            self.tell_loss(steering);
         }
+    }
+
+    /// Tells the kernel and the tracking log that there is no synchronisation.
+    fn tell_loss(&mut self, steering: &mut Steering<'_>) {
+        let now = steering.now;
+        steering.clock.report_status(now, None);
+        self.log_unsynchronised(steering);
     }
 
     /// Tells the kernel how good the clock is (section 9.7).
