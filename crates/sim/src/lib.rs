@@ -7,6 +7,7 @@
 //! gives the same run, and nothing here ever waits.
 
 pub mod accuracy;
+pub mod beyond;
 pub mod client;
 pub mod clock;
 pub mod driver;
