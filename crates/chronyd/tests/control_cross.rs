@@ -6,16 +6,21 @@
 //! This program is also our client: started with [`AS_CLIENT`] it is `chronyc`. It has no test
 //! harness for that reason.
 
+#[path = "control_cross/messages.rs"]
+mod messages;
 mod support;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use support::{CHRONYD, Running, free_port, peers, wait_until};
+use support::{CHRONYD, Running, can_unshare, free_port, is_root, peers, wait_until};
 
 /// First argument that makes this program our client.
 const AS_CLIENT: &str = "--as-chronyc";
+
+/// First argument that makes this program compare messages, with names of its own.
+const LOG_LINES: &str = "--log-lines";
 
 /// Commands whose text, errors and status are the same in all pairs. They are run in this order,
 /// so that all daemons are in the same states.
@@ -275,6 +280,10 @@ const OURS: &[&str] = &[
     "-j tracking",
 ];
 
+/// Configuration of all four daemons.
+const DIRECTIVES: &str = "local stratum 10\nserver 127.0.0.1 port 32318 offline\n\
+    server 127.0.0.2 port 32318 noselect offline\n";
+
 /// What a client printed, with moving figures masked, and its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Said {
@@ -291,14 +300,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(program: &Path) -> Self {
+    fn start(program: &Path, directives: &str) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let port = free_port().to_string();
         let place = |name: &str| folder.path().join(name).display().to_string();
         let configuration = format!(
             "port 0\ncmdport {port}\nbindcmdaddress 127.0.0.1\nbindcmdaddress {}\n\
-             pidfile {}\ndumpdir {}\nlogdir {}\nlocal stratum 10\nuser root\nsmoothtime 400 0.01\n\
-             server 127.0.0.1 port 32318 offline\nserver 127.0.0.2 port 32318 noselect offline\n",
+             pidfile {}\ndumpdir {}\nlogdir {}\nuser root\nsmoothtime 400 0.01\n{directives}",
             place("run/chronyd.sock"),
             place("chronyd.pid"),
             place(""),
@@ -400,7 +408,7 @@ fn masked(text: &str) -> String {
 
 /// All commands with one pair, in order, then the end of the daemon.
 fn pair(program: &Path, client: &Client) -> Vec<Said> {
-    let mut daemon = Daemon::start(program);
+    let mut daemon = Daemon::start(program, DIRECTIVES);
     let different = DIFFERENT.iter().map(|(line, ..)| *line);
     let lines = SAME.iter().chain(OURS).copied();
     let lines = lines.chain(different).chain(["shutdown"]);
@@ -462,11 +470,19 @@ fn compare(peers: &Path) {
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     arguments.next();
-    if arguments.next().is_some_and(|first| first == AS_CLIENT) {
+    let first = arguments.next();
+    if first.as_ref().is_some_and(|first| first == AS_CLIENT) {
         return chronyc::run([OsString::from("chronyc")].into_iter().chain(arguments));
+    }
+    if first.is_some_and(|first| first == LOG_LINES) {
+        messages::compare();
+        return ExitCode::SUCCESS;
     }
     if let Some(peers) = peers() {
         compare(&peers);
+    }
+    if is_root() && can_unshare() {
+        messages::run_with_names();
     }
     ExitCode::SUCCESS
 }

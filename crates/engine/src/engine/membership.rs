@@ -83,8 +83,11 @@ impl Engine {
         }
     }
 
-    /// Removes a source; the selection follows.
-    pub fn remove_source(&mut self, now: Now, id: SourceId) -> bool {
+    /// Removes a source; the selection follows. `cause` tells who wanted it, which decides
+    /// whether it is said aloud (system chapter, section 7): what a command or a source
+    /// directory removes is, wherever the source came from; members that a satisfied pool
+    /// sheds and the end of the daemon are not.
+    pub fn remove_source(&mut self, now: Now, id: SourceId, cause: Origin) -> bool {
         self.with_association(id, now, |association, cx| association.stop(cx));
         self.save_cookies(now, id);
         self.cancel_key_establishment(id);
@@ -93,14 +96,9 @@ impl Engine {
         };
         self.names.forget(id);
         self.selector.remove(id.0);
-        // A member of a pool that goes with others is not worth a message of its own
-        // unless somebody asked for it.
-        self.announce(
-            format!("Removed source {}", source.display_name()),
-            source.origin,
-        );
+        self.announce(format!("Removed source {}", source.display_name()), cause);
         if let Some(pool) = pool {
-            self.announce(format!("Removed pool {pool}"), source.origin);
+            self.announce(format!("Removed pool {pool}"), cause);
         }
         self.selector.refresh_options(&self.registry.views());
         self.update_server_sockets();
@@ -119,7 +117,7 @@ impl Engine {
                 self.directory_sources.push((line, ids));
             } else {
                 for id in ids {
-                    self.remove_source(now, id);
+                    self.remove_source(now, id, Origin::SourceDirectory);
                 }
             }
         }

@@ -46,7 +46,7 @@ use crate::event::{Now, Socket};
 use crate::ids::SourceId;
 use crate::names::{Family, NameQueue};
 use crate::random::RandomSource;
-use crate::registry::Registry;
+use crate::registry::{Origin, Registry};
 use crate::settings::{SourceDefaults, selection_settings};
 use crate::steering::{ClockSetup, Steering};
 use broadcasting::Broadcast;
@@ -317,7 +317,7 @@ impl Engine {
         self.leaving = true;
         let ids: Vec<SourceId> = self.registry.iter().map(|source| source.id).collect();
         for id in ids {
-            self.remove_source(now, id);
+            self.remove_source(now, id, Origin::Configuration);
         }
         self.steering.finish(now, &mut self.journal);
         self.write_rtc();

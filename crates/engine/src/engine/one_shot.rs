@@ -60,7 +60,7 @@ impl Engine {
         // Selection runs at each removal and is silent in this mode, so that the loss of these
         // sources is not reported when normal operation begins.
         for id in initial {
-            self.remove_source(now, id);
+            self.remove_source(now, id, Origin::Configuration);
         }
         self.sources_started = false;
         self.normal_mode_at = Some(now.monotonic.plus(PAUSE_AFTER_INITIAL_CORRECTION_S));

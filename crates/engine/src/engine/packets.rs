@@ -13,6 +13,7 @@ use crate::association::{
 use crate::event::{Datagram, Now, SendFailed, Socket, TimestampSource, TransmitReport};
 use crate::ids::SourceId;
 use crate::names::Purpose;
+use crate::registry::Origin;
 
 /// Largest accepted difference between the daemon's time of an event and a timestamp of
 /// the kernel or the hardware, seconds (ntp chapter, section 1).
@@ -293,7 +294,7 @@ impl Engine {
             && let Some(pool) = pool
         {
             for superfluous in self.registry.superfluous(pool) {
-                self.remove_source(now, superfluous);
+                self.remove_source(now, superfluous, Origin::Configuration);
             }
         }
         self.refresh_if_due(now);

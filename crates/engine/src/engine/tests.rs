@@ -157,10 +157,10 @@ fn commands_say_what_they_did_and_the_configuration_does_not() {
     assert!(bench.messages().is_empty());
     let id = bench.add(SourceKind::Server, "192.0.2.1", Origin::Command)[0];
     let pool = bench.add(SourceKind::Pool, "pool.test maxsources 1", Origin::Command);
-    bench.engine.remove_source(bench.now, id);
-    assert!(!bench.engine.remove_source(bench.now, id));
+    bench.engine.remove_source(bench.now, id, Origin::Command);
+    assert!(!bench.engine.remove_source(bench.now, id, Origin::Command));
     for id in pool {
-        bench.engine.remove_source(bench.now, id);
+        bench.engine.remove_source(bench.now, id, Origin::Command);
     }
     assert_eq!(
         bench.messages(),

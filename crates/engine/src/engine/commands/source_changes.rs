@@ -89,11 +89,7 @@ impl Engine {
 
     pub(super) fn delete_source(&mut self, now: Now, address: Address) -> Answer {
         let id = self.source_by_address(address)?;
-        if let Some(source) = self.registry.get_mut(id) {
-            // What a command removes is told, wherever it came from.
-            source.origin = Origin::Command;
-        }
-        self.remove_source(now, id);
+        self.remove_source(now, id, Origin::Command);
         DONE
     }
 
