@@ -4,6 +4,12 @@
 
 chrony_sources=/run/chrony-dhcp/$interface.sources
 
+# PEERNTP and NTPSERVERARGS may be set there.
+for chrony_settings in /etc/sysconfig/network "/etc/sysconfig/network-scripts/ifcfg-$interface"; do
+    # shellcheck disable=SC1090 # the administrator's files
+    [ ! -f "$chrony_settings" ] || . "$chrony_settings"
+done
+
 chrony_config() {
     # NetworkManager has a script of its own for this.
     [ -z "${NM_DISPATCHER_ACTION-}" ] || return 0

@@ -61,7 +61,7 @@ pub fn load_coefficients(
         return Ok(None);
     };
     parse_coefficients(&content).map(Some).ok_or_else(|| {
-        Message::error(format!(
+        Message::warning(format!(
             "Could not read coefficients from {}",
             text::from_path(path)
         ))

@@ -60,13 +60,21 @@ pub fn usable_unix_path(config: &Config, owner: Owner, output: &mut Output) -> O
 
 impl CommandSockets {
     /// Opens the UDP sockets. One that cannot be opened is reported and done without.
-    pub fn open_udp(config: &Config, support: &mut SocketSupport, output: &mut Output) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The text of a fatal message.
+    pub fn open_udp(
+        config: &Config,
+        support: &mut SocketSupport,
+        output: &mut Output,
+    ) -> Result<Self, String> {
         let mut open = |family| open_udp(config, family, support, output);
-        Self {
-            ipv4: open(IpFamily::V4),
-            ipv6: open(IpFamily::V6),
+        Ok(Self {
+            ipv4: open(IpFamily::V4)?,
+            ipv6: open(IpFamily::V6)?,
             unix: None,
-        }
+        })
     }
 
     /// Opens the Unix socket, after root's rights were dropped so that the file belongs to
@@ -110,7 +118,7 @@ fn open_udp(
     family: IpFamily,
     support: &mut SocketSupport,
     output: &mut Output,
-) -> Option<UdpSocket> {
+) -> Result<Option<UdpSocket>, String> {
     let settings = &config.command;
     let (wanted, address) = match family {
         IpFamily::V4 => (
@@ -123,7 +131,7 @@ fn open_udp(
         ),
     };
     if settings.port == 0 || !wanted || !support.has_family(family) {
-        return None;
+        return Ok(None);
     }
     let address = SocketAddr::new(address, settings.port);
     let options = UdpOptions {
@@ -138,12 +146,15 @@ fn open_udp(
                 let text = "Reusable IPv6 socket missing IPV6_V6ONLY option";
                 output.write(Severity::Warning, text);
             }
-            Some(opened.socket)
+            Ok(Some(opened.socket))
         }
-        Err(_) => {
+        Err(error) => {
+            if let Some(text) = error.reusable_range(family) {
+                return Err(text);
+            }
             let text = format!("Could not open command socket on {address}");
             output.write(Severity::Error, &text);
-            None
+            Ok(None)
         }
     }
 }

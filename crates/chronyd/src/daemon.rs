@@ -293,6 +293,12 @@ impl Daemon {
         self.end = Some(End::Asked);
     }
 
+    /// Says why the daemon cannot go on, and ends the loop at its next turn.
+    pub(crate) fn fail(&mut self, text: &str) {
+        self.output.write(Severity::Fatal, text);
+        self.end = Some(End::Failed);
+    }
+
     /// Whether the loop is to end at its next turn.
     pub fn has_ended(&self) -> bool {
         self.end.is_some()
@@ -404,7 +410,10 @@ impl Daemon {
     fn run_action(&mut self, action: Action) {
         match action {
             Action::OpenClientSocket { source, remote } => {
-                self.sockets.open_client(&mut self.support, source, remote);
+                let opened = self.sockets.open_client(&mut self.support, source, remote);
+                if let Err(text) = opened {
+                    self.fail(&text);
+                }
             }
             Action::CloseClientSocket { source } => self.sockets.close_client(source),
             Action::Send(outgoing) => {
@@ -426,7 +435,7 @@ impl Daemon {
                 family,
             } => {
                 if self.resolver.ask(query, name, family).is_err() {
-                    self.engine.handle_resolved(now(), query, &[]);
+                    self.fail("pthread_create() failed");
                 }
             }
             Action::Save { file, contents } => {
@@ -504,6 +513,9 @@ impl Daemon {
         }
         for text in report.errors {
             self.output.write(Severity::Error, &text);
+        }
+        if let Some(text) = report.fatal {
+            self.fail(&text);
         }
     }
 

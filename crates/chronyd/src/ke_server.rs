@@ -176,7 +176,7 @@ impl KeServer {
         if processes == 0 && server.credentials.in_service().is_none() {
             return Ok(None);
         }
-        server.listen(config, support, output, backlog);
+        server.listen(config, support, output, backlog)?;
         server.load_keys_at_start(output, at);
         Ok(Some(server))
     }
@@ -187,7 +187,7 @@ impl KeServer {
         support: &SocketSupport,
         output: &mut Output,
         backlog: usize,
-    ) {
+    ) -> Result<(), String> {
         let bind = config.server.bind_addresses;
         for family in [IpFamily::V4, IpFamily::V6] {
             if !config.family.contains(family.any()) || !support.has_family(family) {
@@ -202,12 +202,16 @@ impl KeServer {
             let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
             match support.listen_tcp(address, device, backlog) {
                 Ok(opened) => self.listeners.push((opened.socket, None)),
-                Err(_) => {
+                Err(error) => {
+                    if let Some(text) = error.reusable_range(family) {
+                        return Err(text);
+                    }
                     let text = format!("Could not open NTS-KE socket on {address}");
                     output.write(Severity::Error, &text);
                 }
             }
         }
+        Ok(())
     }
 
     /// The keys for cookies in force.

@@ -64,6 +64,8 @@ pub struct OpenReport {
     pub errors: Vec<String>,
     /// Warnings.
     pub warnings: Vec<String>,
+    /// A fatal message.
+    pub fatal: Option<String>,
 }
 
 impl NtpSockets {
@@ -95,10 +97,7 @@ impl NtpSockets {
     }
 
     /// Opens the sockets that are open from start to exit. `Err` is a fatal message.
-    pub fn open_permanent(
-        &mut self,
-        support: &mut SocketSupport,
-    ) -> Result<OpenReport, &'static str> {
+    pub fn open_permanent(&mut self, support: &mut SocketSupport) -> Result<OpenReport, String> {
         let mut report = OpenReport::default();
         let mut missing = false;
         if self.shares_server_socket() {
@@ -119,10 +118,10 @@ impl NtpSockets {
             }
             missing |= !self.ptp.any_open();
         }
-        if missing {
-            Err("Could not open NTP sockets")
-        } else {
-            Ok(report)
+        match report.fatal.take() {
+            Some(text) => Err(text),
+            None if missing => Err("Could not open NTP sockets".to_owned()),
+            None => Ok(report),
         }
     }
 
@@ -218,7 +217,9 @@ impl NtpSockets {
                 }
                 Some(opened.socket)
             }
-            Err(_) => {
+            Err(error) => {
+                let fatal = error.reusable_range(options.family);
+                report.fatal = report.fatal.take().or(fatal);
                 let address = options
                     .bind
                     .unwrap_or_else(|| SocketAddr::new(options.family.any(), 0));
@@ -254,12 +255,17 @@ impl NtpSockets {
         self.server.any_open() || self.ptp.any_open()
     }
 
-    /// Opens a new socket for a source's next request.
-    pub fn open_client(&mut self, support: &mut SocketSupport, source: SourceId, to: SocketAddr) {
+    /// Opens a new socket for a source's next request. `Err` is a fatal message.
+    pub fn open_client(
+        &mut self,
+        support: &mut SocketSupport,
+        source: SourceId,
+        to: SocketAddr,
+    ) -> Result<(), String> {
         self.close_client(source);
         let family = IpFamily::of(to.ip());
         if !self.wanted.families[family as usize] {
-            return;
+            return Ok(());
         }
         let bound = match family {
             IpFamily::V4 => self.wanted.client_addresses.ipv4.map(IpAddr::V4),
@@ -271,9 +277,11 @@ impl NtpSockets {
             ..self.client_options(family)
         };
         // A socket that cannot be opened shows when the request cannot be sent.
-        if let Ok(opened) = support.open_udp(&options) {
-            self.clients.push((source, opened.socket));
+        match support.open_udp(&options) {
+            Ok(opened) => self.clients.push((source, opened.socket)),
+            Err(error) => return error.reusable_range(family).map_or(Ok(()), Err),
         }
+        Ok(())
     }
 
     /// Closes the socket of a source, if it is open.

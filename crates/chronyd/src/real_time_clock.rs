@@ -167,8 +167,17 @@ impl Chip {
     /// The descriptor is readable: the chip's time (POSIX seconds) if a measurement can be
     /// made of it.
     pub fn take_interrupt(&mut self, output: &mut Output) -> Option<i64> {
-        if !self.device.take_interrupts().unwrap_or(false) {
-            return None;
+        match self.device.take_interrupts() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                let reason = error_text(&error);
+                let text = format!("Could not read flags {} : {reason}", self.name);
+                output.write(Severity::Error, &text);
+                // Else a broken chip would be readable for ever.
+                self.stop_measuring(output);
+                return None;
+            }
         }
         match self.measuring {
             Measuring::Off => None,

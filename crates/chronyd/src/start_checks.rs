@@ -12,9 +12,22 @@ use ntp_wire::KeyKind;
 use os_linux::clock::{KernelClock, SystemKernel, raw_time};
 
 use crate::arguments::Arguments;
+use crate::defaults;
 use crate::output::Output;
 use crate::real_time_clock::ChipAtStart;
 use crate::refclock_devices;
+
+/// Seconds that NTP timestamps tell apart.
+const WINDOW_LENGTH_S: i64 = 1 << 32;
+
+/// Remaining seconds below which their end is warned of: ten years.
+const WINDOW_WARNING_S: f64 = 10.0 * 365.0 * 86400.0;
+
+/// The warning when NTP timestamps will soon be taken for those of the window's beginning.
+pub fn end_of_time(now: RawTime) -> Option<String> {
+    let end = RawTime::from_parts(defaults::WINDOW_START_S + WINDOW_LENGTH_S - 1, 0);
+    (end.since(now) < WINDOW_WARNING_S).then(|| format!("Assumed NTP time ends at {}!", end.utc()))
+}
 
 /// Checks every reference clock and opens its device once. The error is a fatal message.
 pub fn refclocks(config: &Config, output: &mut Output) -> Result<(), String> {
@@ -70,4 +83,19 @@ pub fn restore_time(
         output.write(Severity::Error, "Could not step system clock");
     }
     preset.rtc_used
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ten_years_are_warned_of() {
+        // 2094 and 2097, as Debian's chrony with a clock set so.
+        assert_eq!(end_of_time(RawTime::from_parts(3_913_056_000, 0)), None);
+        assert_eq!(
+            end_of_time(RawTime::from_parts(4_007_750_400, 0)).as_deref(),
+            Some("Assumed NTP time ends at 2106-02-07 06:28:15!")
+        );
+    }
 }

@@ -13,7 +13,9 @@ use discipline::journal::{Journal, LogFile, Severity};
 use discipline::reference::{ClockDriver, NoClockControl, RtcCoefficients};
 use discipline::samples::EstimatorKind;
 use engine::engine::{Engine, Mode, Setup};
+use engine::names::Family;
 use engine::registry::Origin;
+use engine::server::AccessTable;
 use engine::steering::ClockSetup;
 use os_linux::clock::{SystemKernel, measure_precision};
 use os_linux::event::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals, ignore_broken_pipe};
@@ -30,7 +32,7 @@ use crate::ke_server::KeServer;
 use crate::kernel_clock::SteeredKernel;
 use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
-use crate::ntp_sockets::NtpSockets;
+use crate::ntp_sockets::{NtpSockets, OpenReport};
 use crate::output::Output;
 use crate::random::KernelRandom;
 use crate::state_files::StateFiles;
@@ -231,6 +233,9 @@ fn prepare(
         .unwrap_or_else(measure_precision);
     let mut support = SocketSupport::probe(inherited);
     let driver = clock_driver(arguments, config, output)?;
+    if let Some(text) = start_checks::end_of_time(now().raw) {
+        output.write(Severity::Warning, &text);
+    }
     chrony_conf::start::check_rtc(config).map_err(|message| message.text)?;
     let mut chip = real_time_clock::ChipAtStart::find(
         config,
@@ -251,14 +256,12 @@ fn prepare(
     if config.process.max_tx_buffers > 0 && !support.enable_transmit_ids() {
         output.write(Severity::Warning, "Transmit ID not supported");
     }
+    let mut commands = CommandSockets::open_udp(config, &mut support, output)?;
     let mut sockets = NtpSockets::new(config);
-    let report = sockets.open_permanent(&mut support)?;
-    for text in report.errors {
-        output.write(Severity::Error, &text);
-    }
-    let mut commands = CommandSockets::open_udp(config, &mut support, output);
+    say(sockets.open_permanent(&mut support)?, output)?;
     chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
+    open_server_sockets(config, &mut sockets, &mut support, output)?;
     privileges::set_limits(arguments, config, output)?;
     privileges::drop_root(arguments, config, user, output)?;
     if let Some(path) = unix_path {
@@ -297,6 +300,7 @@ fn prepare(
             .change_access(rule, false)
             .map_err(|error| error.to_string())?;
     }
+    engine.server_sockets_tried();
     for rule in &config.command.access {
         engine
             .configure_command_access(rule)
@@ -323,6 +327,33 @@ fn prepare(
         ke_server,
         initial_rtc: measure_chip.then_some(chip.coefficients),
     })
+}
+
+/// The server sockets that access rules ask for, while root's rights are there. Peers and
+/// broadcasts may ask for more later.
+fn open_server_sockets(
+    config: &Config,
+    sockets: &mut NtpSockets,
+    support: &mut SocketSupport,
+    output: &mut Output,
+) -> Step<()> {
+    let mut access = AccessTable::default();
+    for rule in &config.server.access {
+        access.apply(rule).map_err(|error| error.to_string())?;
+    }
+    let needed = [Family::V4, Family::V6].map(|family| access.allows_any(family));
+    say(sockets.set_server(support, needed), output)
+}
+
+/// Writes an opening's messages. The error is a fatal one.
+fn say(report: OpenReport, output: &mut Output) -> Step<()> {
+    for text in report.warnings {
+        output.write(Severity::Warning, &text);
+    }
+    for text in report.errors {
+        output.write(Severity::Error, &text);
+    }
+    report.fatal.map_or(Ok(()), Err)
 }
 
 fn first_mode(arguments: &Arguments, config: &Config) -> Mode {
@@ -415,6 +446,7 @@ fn serve(
     mut daemon: Daemon,
     signals: &Signals,
 ) -> ExitCode {
+    daemon.restart_server_threads();
     let deadline = arguments
         .timeout_s
         .map(|seconds| now().monotonic.plus(f64::from(seconds)));

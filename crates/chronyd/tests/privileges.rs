@@ -174,6 +174,45 @@ fn a_start_without_pipe_or_process_says_so() {
 }
 
 #[test]
+fn a_background_without_root_folder_or_null_device_says_so() {
+    if !able(is_root(), "root") {
+        return;
+    }
+    let arguments = [&["-x"][..], ALONE].concat();
+    let (messages, status) = refused(libc::EPERM, &[libc::SYS_chdir], &arguments);
+    let expected = "chdir() failed : Operation not permitted".to_owned();
+    assert_eq!((messages, status), (vec![expected], Some(1)));
+    if !support::can_unshare() {
+        return;
+    }
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs none /dev && exec \"$@\"";
+    command.args(["-m", "sh", "-c", script, "sh", support::CHRONYD]);
+    let ended = finish(command.args(&arguments));
+    let expected = "Could not open /dev/null : No such file or directory";
+    assert_eq!(ended.messages(), [expected]);
+    assert_eq!(ended.status, Some(1));
+}
+
+#[test]
+fn a_kernel_without_a_version_is_fatal() {
+    if !able(is_root(), "root") {
+        return;
+    }
+    // The clock is not reached either way.
+    let calls = [
+        libc::SYS_uname,
+        libc::SYS_adjtimex,
+        libc::SYS_clock_adjtime,
+        libc::SYS_clock_settime,
+    ];
+    let arguments = [&["-d", "-t", "0"][..], ALONE].concat();
+    let (messages, status) = refused(libc::ENOSYS, &calls, &arguments);
+    let expected = "Fatal error : uname() failed".to_owned();
+    assert_eq!((messages, status), (vec![expected], Some(1)));
+}
+
+#[test]
 fn a_kernel_without_filters_is_fatal_when_one_is_wanted() {
     let arguments = [&["-U", "-x", "-d", "-t", "1", "-F", "1"][..], ALONE].concat();
     let (messages, status) = refused(libc::ENOSYS, &[libc::SYS_seccomp], &arguments);

@@ -35,14 +35,15 @@ impl HardwareClock for FakeClock {
 }
 
 /// A machine with `lo` (nothing), `eth0` and `eth1` (everything), `old0` (no filter for
-/// received packets), `shy0` (may not be changed), `sick0` (its clock does not open).
+/// received packets), `shy0` (may not be changed), `sick0` (its clock is none),
+/// `gone0` (its clock does not open).
 #[derive(Default)]
 struct Machine {
     asked: Asked,
     works: &'static [ReadingMethod],
 }
 
-const NAMES: [&str; 6] = ["lo", "eth0", "eth1", "old0", "shy0", "sick0"];
+const NAMES: [&str; 7] = ["lo", "eth0", "eth1", "old0", "shy0", "sick0", "gone0"];
 
 fn error<T>(number: i32) -> io::Result<T> {
     Err(io::Error::from_raw_os_error(number))
@@ -74,7 +75,11 @@ impl TimestampDevices for Machine {
             receive_hardware: true,
             transmit_hardware: true,
             raw_hardware: true,
-            clock_index: Some(if name == "sick0" { 9 } else { 0 }),
+            clock_index: Some(match name {
+                "sick0" => 9,
+                "gone0" => 8,
+                _ => 0,
+            }),
             receive_filters: if name == "old0" {
                 0
             } else {
@@ -105,6 +110,9 @@ impl TimestampDevices for Machine {
     fn open_clock(&self, index: u32) -> io::Result<Box<dyn HardwareClock>> {
         if index == 9 {
             return error(libc::ENOTTY);
+        }
+        if index == 8 {
+            return error(libc::ENOENT);
         }
         let asked = Arc::clone(&self.asked);
         let works = self.works;
@@ -147,6 +155,7 @@ fn named_interfaces_come_before_all_others() {
             "Enabled HW timestamping (TX only) on old0",
             "ioctl(SIOCSHWTSTAMP) failed : Operation not permitted",
             "ioctl(PTP_CLOCK_GETCAPS) failed : Inappropriate ioctl for device",
+            "Could not open PHC of gone0",
         ]
     );
     let settings: Vec<CardSettings> = cards.unwrap().settings().collect();
@@ -177,6 +186,7 @@ fn a_named_interface_that_fails_is_fatal() {
             "sick0",
             Some("ioctl(PTP_CLOCK_GETCAPS) failed : Inappropriate ioctl for device"),
         ),
+        ("gone0", Some("Could not open PHC of gone0")),
     ] {
         let (cards, said) = enable(&[&format!("hwtimestamp {name}")], Machine::default());
         let expected = format!("Could not enable HW timestamping on {name}");

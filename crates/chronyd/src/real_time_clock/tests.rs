@@ -61,7 +61,7 @@ impl RealTimeClock for FakeChip {
     }
 
     fn take_interrupts(&mut self) -> io::Result<bool> {
-        Ok(self.state.lock().unwrap().interrupts == Some(true))
+        Ok(self.call("flags")?.interrupts == Some(true))
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {
@@ -281,4 +281,17 @@ fn a_chip_is_tracked_through_the_seam() {
         report.rate_ppm.abs() < 0.01 && report.samples >= 14,
         "{report:?}"
     );
+}
+
+#[test]
+fn a_chip_whose_interrupts_cannot_be_taken_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut output, said) = output(folder.path());
+    let fake = FakeChip::new(NOW_S);
+    let mut chip = Chip::new(Box::new(fake.clone()), "/dev/rtc".into(), true);
+    chip.start_measuring(&mut output);
+    fake.state.lock().unwrap().failing.push("flags");
+    assert_eq!(chip.take_interrupt(&mut output), None);
+    assert!(chip.descriptor().is_none(), "would be readable for ever");
+    assert_eq!(said(), ["Could not read flags /dev/rtc : Invalid argument"]);
 }

@@ -158,6 +158,13 @@ impl Engine {
         }
     }
 
+    /// The owner opened the server sockets that the configured access rules ask for, or could
+    /// not, before the engine was made: that is not to be done once more.
+    pub fn server_sockets_tried(&mut self) {
+        self.actions
+            .retain(|action| !matches!(action, Action::ServerSockets { .. }));
+    }
+
     /// Publishes what is served, if it changed or was published long ago. The owner calls it
     /// before requests are answered.
     pub fn publish(&mut self, now: Now) {

@@ -52,7 +52,11 @@ pub enum ClockError {
     },
     /// The number of ticks per second cannot be told from this tick (µs).
     UnknownTick(i64),
-    /// The kernel is older than 2.6.39 or its version unreadable.
+    /// The kernel does not tell its version.
+    Uname,
+    /// The kernel's version is not understood.
+    UnknownKernel,
+    /// The kernel is older than 2.6.39.
     UnsupportedKernel,
 }
 
@@ -63,6 +67,8 @@ impl fmt::Display for ClockError {
                 write!(f, "adjtimex(0x{modes:x}) failed : {}", error_text(error))
             }
             Self::UnknownTick(tick) => write!(f, "Can't determine hz from tick {tick}"),
+            Self::Uname => f.write_str("uname() failed"),
+            Self::UnknownKernel => f.write_str("Could not parse kernel version"),
             Self::UnsupportedKernel => f.write_str("Kernel version not supported, sorry."),
         }
     }
@@ -134,7 +140,8 @@ impl<K: Kernel> KernelClock<K> {
     /// Fatal for a daemon that shall steer the clock; without CAP_SYS_TIME
     /// `adjtimex(0x8001) failed : Operation not permitted`.
     pub fn start(mut kernel: K) -> Result<Self, ClockError> {
-        let release = kernel.release().ok_or(ClockError::UnsupportedKernel)?;
+        let release = kernel.release().map_err(|_| ClockError::Uname)?;
+        let release = release.ok_or(ClockError::UnknownKernel)?;
         if release < OLDEST_KERNEL {
             return Err(ClockError::UnsupportedKernel);
         }

@@ -9,7 +9,7 @@ struct FakeKernel {
     leap: LeapState,
     calls: Vec<Timex>,
     refuse: Option<(u32, i32)>,
-    release: KernelRelease,
+    release: Option<KernelRelease>,
     ticks: Option<i64>,
 }
 
@@ -23,7 +23,7 @@ impl FakeKernel {
             leap: LeapState::Normal,
             calls: Vec::new(),
             refuse: None,
-            release: KernelRelease::new(6, 1, 0),
+            release: Some(KernelRelease::new(6, 1, 0)),
             ticks: Some(100),
         }
     }
@@ -58,8 +58,8 @@ impl Kernel for FakeKernel {
         self.ticks
     }
 
-    fn release(&self) -> Option<KernelRelease> {
-        Some(self.release)
+    fn release(&self) -> io::Result<Option<KernelRelease>> {
+        Ok(self.release)
     }
 }
 
@@ -114,13 +114,17 @@ fn every_refused_call_is_named() {
 #[test]
 fn old_kernels_are_slow_or_refused() {
     let mut kernel = FakeKernel::new();
-    kernel.release = KernelRelease::new(4, 18, 0);
+    kernel.release = Some(KernelRelease::new(4, 18, 0));
     let clock = KernelClock::start(kernel).expect("start");
     assert!((clock.effect_delay_s() - 0.011).abs() < 1e-12);
     let mut kernel = FakeKernel::new();
-    kernel.release = KernelRelease::new(2, 6, 38);
+    kernel.release = Some(KernelRelease::new(2, 6, 38));
     let error = KernelClock::start(kernel).err().expect("refused");
     assert_eq!(error.to_string(), "Kernel version not supported, sorry.");
+    let mut kernel = FakeKernel::new();
+    kernel.release = None;
+    let error = KernelClock::start(kernel).err().expect("refused");
+    assert_eq!(error.to_string(), "Could not parse kernel version");
 }
 
 #[test]

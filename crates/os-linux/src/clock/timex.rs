@@ -116,7 +116,11 @@ pub trait Kernel {
     fn ticks_per_second(&self) -> Option<i64>;
 
     /// Version, `None` when its text is not understood.
-    fn release(&self) -> Option<KernelRelease>;
+    ///
+    /// # Errors
+    ///
+    /// As `uname`.
+    fn release(&self) -> io::Result<Option<KernelRelease>>;
 }
 
 /// The running kernel.
@@ -138,25 +142,29 @@ impl Kernel for SystemKernel {
         (ticks > 0).then_some(ticks)
     }
 
-    fn release(&self) -> Option<KernelRelease> {
-        kernel_release()
+    fn release(&self) -> io::Result<Option<KernelRelease>> {
+        release_text().map(|text| KernelRelease::parse(&text))
     }
 }
 
-/// Version of the running kernel, `None` when its text is not understood.
+/// Version of the running kernel, `None` when it is not told or not understood.
 pub fn kernel_release() -> Option<KernelRelease> {
+    KernelRelease::parse(&release_text().ok()?)
+}
+
+/// What `uname -r` prints.
+fn release_text() -> io::Result<String> {
     // SAFETY: utsname is an array of bytes, for which zero is a value.
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: `name` is a whole utsname for the call to fill.
-    check(unsafe { libc::uname(&mut name) }).ok()?;
-    let text: String = name
+    check(unsafe { libc::uname(&mut name) })?;
+    Ok(name
         .release
         .iter()
         // The C library's character is signed on some machines.
         .map(|&character| char::from(character.to_ne_bytes()[0]))
         .take_while(|&c| c != '\0')
-        .collect();
-    KernelRelease::parse(&text)
+        .collect())
 }
 
 fn to_raw(timex: &Timex) -> libc::timex {
@@ -220,6 +228,6 @@ mod tests {
         assert!((9_000..=11_000).contains(&timex.tick_us), "{timex:?}");
         assert!(timex.seconds > 1_600_000_000);
         assert_eq!(SystemKernel.ticks_per_second(), Some(100));
-        assert!(SystemKernel.release() >= Some(KernelRelease::new(2, 6, 39)));
+        assert!(kernel_release() >= Some(KernelRelease::new(2, 6, 39)));
     }
 }

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::error::{CallError, check};
+use crate::error::{CallError, check, error_text};
 use crate::event::pipe;
 
 /// Descriptors below this number are closed in the daemon.
@@ -85,21 +85,21 @@ pub fn daemonise(keep: impl Fn(RawFd) -> bool) -> Result<Daemonised, CallError> 
         Ok(()) => Ok(Daemonised::Daemon(readiness)),
         Err(error) => {
             // The foreground process may be gone, then nobody can be told.
-            let _ = readiness.fail(&error.to_string());
+            let _ = readiness.fail(&error);
             exit_now(1);
         }
     }
 }
 
 /// In the first child; returns in the second.
-fn become_daemon(keep: impl Fn(RawFd) -> bool) -> Result<(), CallError> {
+fn become_daemon(keep: impl Fn(RawFd) -> bool) -> Result<(), String> {
     // SAFETY: the call has no arguments. It fails only for a group leader, which a new
     // child is not.
     unsafe { libc::setsid() };
-    if fork()?.is_some() {
+    if fork().map_err(|error| error.to_string())?.is_some() {
         exit_now(0);
     }
-    std::env::set_current_dir("/").map_err(|error| CallError::new("chdir", error))?;
+    std::env::set_current_dir("/").map_err(|error| CallError::new("chdir", error).to_string())?;
     for number in 3..DESCRIPTORS_CLOSED {
         if super::is_handed_over(number) && !keep(number) {
             // SAFETY: nothing in the process owns a descriptor that was handed over.
@@ -111,15 +111,14 @@ fn become_daemon(keep: impl Fn(RawFd) -> bool) -> Result<(), CallError> {
     attach_to_null(2, OpenOptions::new().read(true).write(true))
 }
 
-/// Puts `/dev/null` in the place of one of the descriptors 0, 1 and 2.
-pub(super) fn attach_to_null(number: RawFd, options: &OpenOptions) -> Result<(), CallError> {
-    let null = options
-        .open("/dev/null")
-        .map_err(|error| CallError::new("open(/dev/null)", error))?;
+/// Puts `/dev/null` in the place of one of the descriptors 0, 1 and 2. The error is the text
+/// of a fatal message.
+pub(super) fn attach_to_null(number: RawFd, options: &OpenOptions) -> Result<(), String> {
+    let refused = |error| format!("Could not open /dev/null : {}", error_text(&error));
+    let null = options.open("/dev/null").map_err(refused)?;
     // SAFETY: both are open or to be replaced; 0, 1 and 2 are std's, which expects them
     // to be redirected.
-    check(unsafe { libc::dup2(null.as_raw_fd(), number) })
-        .map_err(|error| CallError::new("dup2", error))?;
+    check(unsafe { libc::dup2(null.as_raw_fd(), number) }).map_err(refused)?;
     Ok(())
 }
 

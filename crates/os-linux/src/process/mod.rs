@@ -62,7 +62,7 @@ pub fn take_descriptor(number: RawFd) -> io::Result<File> {
             OwnedFd::from_raw_fd(duplicate)
         };
         daemonise::attach_to_null(number, OpenOptions::new().write(true))
-            .map_err(|error| error.error)?;
+            .map_err(io::Error::other)?;
         return Ok(File::from(taken));
     }
     // SAFETY: nothing in the process owns a descriptor that was handed over, and the flag

@@ -196,11 +196,7 @@ impl SocketSupport {
         let socket = self.new_socket(family.domain(), kind);
         let socket = socket.map_err(SocketError::at("socket"))?;
         if self.inherited.contains(socket.as_raw_fd()) {
-            // A descriptor of the service manager was closed behind our back.
-            return Err(SocketError {
-                step: "socket",
-                error: io::Error::other("file descriptor in reusable range"),
-            });
+            return Err(SocketError::in_reusable_range());
         }
         Ok(Opened {
             socket,

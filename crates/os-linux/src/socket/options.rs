@@ -20,6 +20,31 @@ impl SocketError {
     }
 }
 
+/// The step of [`SocketError::reusable_range`].
+const REUSABLE_RANGE: &str = "file descriptor in reusable range";
+
+impl SocketError {
+    /// A new socket got the number of one that a service manager had handed over, which thus
+    /// was closed behind our back.
+    pub(super) fn in_reusable_range() -> Self {
+        Self {
+            step: REUSABLE_RANGE,
+            error: io::ErrorKind::Other.into(),
+        }
+    }
+
+    /// The text of a fatal message, if the service manager's sockets cannot be relied on
+    /// (system chapter, section 3.3).
+    pub fn reusable_range(&self, family: super::IpFamily) -> Option<String> {
+        let family = match family {
+            super::IpFamily::V4 => "IPv4",
+            super::IpFamily::V6 => "IPv6",
+        };
+        (self.step == REUSABLE_RANGE)
+            .then(|| format!("Could not open {family} socket : {REUSABLE_RANGE}"))
+    }
+}
+
 impl std::fmt::Display for SocketError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} failed : {}", self.step, error_text(&self.error))
