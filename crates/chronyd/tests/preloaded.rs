@@ -156,3 +156,78 @@ fn the_same_packets_lead_to_the_same_decisions_as_debians() {
         assert!((ratio - 1.0).abs() < 0.02, "{jitter_s} {wander}: {ratio}");
     }
 }
+
+/// 2026-06-30 23:10:00 UTC.
+const LEAP_START_S: i64 = 1_782_861_000;
+
+/// From then to the leap second and ten minutes more, seconds.
+const LEAP_DURATION_S: u32 = 3600;
+
+/// Offsets that `tracking.log` shows, seconds.
+fn offsets_s(folder: &Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(folder.join("tracking.log")).expect("log");
+    let rows = text.lines().filter(|line| line.starts_with("20"));
+    let offsets = rows.filter_map(|line| line.split_whitespace().nth(6)?.parse().ok());
+    offsets.collect()
+}
+
+#[test]
+fn leap_seconds_in_every_mode_are_as_debians() {
+    let Some((folder, world)) = world() else {
+        return;
+    };
+    let Some(peers) = support::peers() else {
+        return;
+    };
+    let debian = peers.join("chrony/usr/sbin/chronyd");
+    for leap in [1, -1] {
+        for mode in ["system", "step", "slew", "ignore"] {
+            let situation = Situation {
+                start_s: LEAP_START_S,
+                leap,
+                duration_s: LEAP_DURATION_S,
+                settling_s: 100,
+                offset_s: 1e-3,
+                even: true,
+                ..Situation::default()
+            };
+            let live = |daemon: &Path, name: &str| {
+                let folder = folder.path().join(format!("{name}-{mode}-{leap}"));
+                let directives = [
+                    "server 192.0.2.1 iburst minpoll 4 maxpoll 4",
+                    "log tracking",
+                    &format!("leapsecmode {mode}"),
+                ];
+                let life = situation.live(&world, daemon, &folder, &directives);
+                assert_eq!(life.status, Some(0), "{}", life.stderr);
+                (life, offsets_s(&folder))
+            };
+            let (ours, our_offsets) = live(Path::new(CHRONYD), "ours");
+            let (theirs, their_offsets) = live(&debian, "debian");
+            let said = messages(&ours.stderr);
+            assert_eq!(said, messages(&theirs.stderr), "{mode} {leap}");
+            let expected = match mode {
+                "system" => "System clock status reset after leap second",
+                "step" => "System clock was stepped for leap second",
+                "slew" => "Adjusting system clock for leap second",
+                _ => "Ignoring leap second",
+            };
+            assert!(said.iter().any(|line| line == expected), "{said:?}");
+            // Timers of Debian's chrony follow the kernel's clock: one poll more or less.
+            let lengths = our_offsets.len().abs_diff(their_offsets.len());
+            assert!(lengths <= 1, "{mode} {leap} {lengths}");
+            for (ours, theirs) in our_offsets.iter().zip(&their_offsets) {
+                assert!(
+                    (ours - theirs).abs() < 1e-5 + 0.05 * theirs.abs(),
+                    "{mode} {leap}: {ours} {theirs}"
+                );
+            }
+            // True time has no leap second: the clock ends a second from it, in every mode.
+            let [ours, theirs] = [&ours, &theirs].map(|life| life.report.time_error_s);
+            assert!(
+                (ours - theirs).abs() < 0.01 * theirs,
+                "{mode} {leap}: {ours} {theirs}"
+            );
+        }
+    }
+}

@@ -30,12 +30,36 @@ static struct {
     uint64_t looks, requests;
     FILE *trace;
     bool reported;
+    /* The kernel's own leap second: whether it is ordered, at which reading, and made. */
+    bool leap_ordered, leap_made;
+    int64_t leap_reading;
 } world;
+
+/* 2026-01-01 00:00:00 UTC. */
+#define USUAL_START 1767225600.0
+#define DAY_NS (86400 * NS_PER_S)
 
 double setting(const char *name, double otherwise)
 {
     const char *text = getenv(name);
     return text && *text ? atof(text) : otherwise;
+}
+
+int64_t start_s(void)
+{
+    return (int64_t)setting("WORLD_START", USUAL_START);
+}
+
+int leap_second(void)
+{
+    return (int)setting("WORLD_LEAP", 0);
+}
+
+int64_t leap_at(void)
+{
+    int64_t begin = start_s() * NS_PER_S;
+    int64_t midnight = (begin / DAY_NS + 1) * DAY_NS - begin;
+    return leap_second() < 0 ? midnight - NS_PER_S : midnight;
 }
 
 bool plain(void)
@@ -147,7 +171,7 @@ static int64_t reading(double error_s)
 {
     /* Whole seconds apart, so that an error of many seconds keeps its nanoseconds. */
     double whole = floor(error_s);
-    return (START_S + (int64_t)whole) * NS_PER_S + world.now + (int64_t)floor((error_s - whole) * 1e9);
+    return (start_s() + (int64_t)whole) * NS_PER_S + world.now + (int64_t)floor((error_s - whole) * 1e9);
 }
 
 int64_t raw_now(void)
@@ -163,6 +187,26 @@ int64_t monotonic_now(void)
     return reading(world.error_s - world.steps_s);
 }
 
+/* Does what the kernel does about STA_INS and STA_DEL. */
+static void follow_leap(void)
+{
+    int wanted = world.kernel.status & (STA_INS | STA_DEL);
+    if (!wanted) {
+        world.leap_ordered = world.leap_made = false;
+        return;
+    }
+    int64_t raw = reading(world.error_s);
+    if (!world.leap_ordered) {
+        world.leap_ordered = true;
+        world.leap_reading = (raw / DAY_NS + 1) * DAY_NS - (wanted == STA_DEL ? NS_PER_S : 0);
+    }
+    if (!world.leap_made && raw >= world.leap_reading) {
+        world.leap_made = true;
+        step_clock(wanted == STA_INS ? -1 : 1);
+        world.kernel.tai += wanted == STA_INS ? 1 : -1;
+    }
+}
+
 /* Runs to the next change of the rate, the next look or `until`. */
 static void run_some(int64_t until)
 {
@@ -172,6 +216,7 @@ static void run_some(int64_t until)
         stop = world.next_look;
     world.error_s += (double)(stop - world.now) * 1e-9 * (rate() - 1);
     world.now = stop;
+    follow_leap();
     if (stop == second)
         world.oscillator += world.wander * normal(STREAM_WANDER, (uint64_t)(second / NS_PER_S));
     if (stop == world.next_look) {
@@ -242,11 +287,14 @@ int steer_clock(struct timex *timex)
             world.kernel.status |= STA_UNSYNC;
         }
     }
+    follow_leap();
     *timex = world.kernel;
     timex->modes = (unsigned)modes;
     int64_t raw = raw_now();
     timex->time.tv_sec = raw / NS_PER_S;
     timex->time.tv_usec = raw % NS_PER_S / (world.kernel.status & STA_NANO ? 1 : 1000);
+    if (world.leap_made)
+        return TIME_WAIT;
     return world.kernel.status & STA_UNSYNC ? TIME_ERROR : TIME_OK;
 }
 

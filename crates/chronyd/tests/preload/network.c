@@ -129,7 +129,7 @@ static uint64_t *packets_of(uint32_t address)
 
 static void put_timestamp(uint8_t *to, int64_t true_ns)
 {
-    int64_t unix_ns = START_S * NS_PER_S + true_ns;
+    int64_t unix_ns = start_s() * NS_PER_S + true_ns;
     uint64_t seconds = (uint64_t)(unix_ns / NS_PER_S + NTP_EPOCH);
     uint64_t fraction = ((uint64_t)(unix_ns % NS_PER_S) << 32) / NS_PER_S;
     uint32_t words[2] = {htonl((uint32_t)seconds), htonl((uint32_t)fraction)};
@@ -139,8 +139,13 @@ static void put_timestamp(uint8_t *to, int64_t true_ns)
 /* A primary server whose clock is true answers at once. */
 static void respond(const uint8_t *request, uint8_t *response, int64_t at)
 {
+    int leap = leap_second(), announced = leap < 0 ? 2 : leap;
+    if (leap && at >= leap_at()) {
+        at -= leap * NS_PER_S;
+        announced = 0;
+    }
     memset(response, 0, NTP_LENGTH);
-    response[0] = (uint8_t)((request[0] & 0x38) | 4);
+    response[0] = (uint8_t)((request[0] & 0x38) | 4 | announced << 6);
     response[1] = 1;
     response[2] = request[2];
     response[3] = (uint8_t)-30;

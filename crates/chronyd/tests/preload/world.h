@@ -28,6 +28,9 @@
  * WORLD_JITTER, WORLD_JITTER_BACK
  *                  mean of the exponential jitter to and from the servers (s, 0; the second is
  *                  as the first if not set)
+ * WORLD_START      true time when the process starts, seconds since 1970 (2026-01-01 00:00:00 UTC)
+ * WORLD_LEAP       1: a second is inserted at the end of the day in which the world begins,
+ *                  -1: one is deleted; the servers announce and make it (0)
  * WORLD_EVEN       1: random numbers that the daemon asks for are all the same, so that
  *                  two daemons send their packets at the same times
  * WORLD_PLAIN      1: refuse socket flags, recvmmsg, sendmmsg and receive timestamps, as old
@@ -48,8 +51,11 @@
 
 #define NS_PER_S 1000000000LL
 
-/* True time when the process starts: 2026-01-01 00:00:00 UTC. */
-#define START_S 1767225600LL
+/* True time when the process starts, seconds since 1970. */
+int64_t start_s(void);
+/* The leap second: 1, -1 or 0; and its true time, from the start. */
+int leap_second(void);
+int64_t leap_at(void);
 
 /* clock.c. Times are nanoseconds; true time counts from the start. */
 int64_t true_now(void);

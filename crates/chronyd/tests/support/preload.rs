@@ -41,6 +41,10 @@ pub(crate) struct Situation {
     pub(crate) offset_s: f64,
     /// Frequency error at the start, s/s.
     pub(crate) frequency: f64,
+    /// True time at the start, POSIX seconds.
+    pub(crate) start_s: i64,
+    /// The leap second at the end of the first day: 1 inserted, −1 deleted, 0 none.
+    pub(crate) leap: i8,
     /// Whether the daemon's random numbers are all the same.
     pub(crate) even: bool,
     /// Whether the system refuses what old ones do not know.
@@ -58,6 +62,8 @@ impl Default for Situation {
             wander: 1e-9,
             offset_s: 0.01,
             frequency: 1e-5,
+            start_s: 1_767_225_600,
+            leap: 0,
             even: false,
             plain: false,
         }
@@ -93,6 +99,8 @@ impl Situation {
             ("WORLD_WANDER", self.wander.to_string()),
             ("WORLD_OFFSET", self.offset_s.to_string()),
             ("WORLD_FREQUENCY", self.frequency.to_string()),
+            ("WORLD_START", self.start_s.to_string()),
+            ("WORLD_LEAP", self.leap.to_string()),
             ("WORLD_EVEN", u8::from(self.even).to_string()),
             ("WORLD_PLAIN", u8::from(self.plain).to_string()),
         ]
