@@ -231,3 +231,97 @@ fn leap_seconds_in_every_mode_are_as_debians() {
         }
     }
 }
+
+/// A message with its numbers rounded to milliseconds: what differs below depends on the packets
+/// that were first.
+fn rounded(message: &str) -> String {
+    let words = message.split(' ').map(|word| match word.parse::<f64>() {
+        Ok(number) if word.contains('.') => format!("{number:.3}"),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn settings_act_as_in_debians() {
+    let Some((folder, world)) = world() else {
+        return;
+    };
+    let Some(peers) = support::peers() else {
+        return;
+    };
+    let debian = peers.join("chrony/usr/sbin/chronyd");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("sensor"), "25.0\n").expect("written");
+    std::fs::write(at("points"), "10 1\n20 2\n").expect("written");
+    let polled = "server 192.0.2.1 iburst minpoll 4 maxpoll 4";
+    let (quadratic, points) = (
+        format!("tempcomp {} 100 20 0.5 1 -0.02", at("sensor")),
+        format!("tempcomp {} 100 {}", at("sensor"), at("points")),
+    );
+    let cases: [(&[&str], f64, f64); 8] = [
+        (&[polled, &quadratic], 0.01, 1e-5),
+        (&[polled, &points], 0.01, 1e-5),
+        (
+            &["server 192.0.2.1 minpoll 4 maxpoll 4", "maxchange 0.1 0 -1"],
+            0.5,
+            1e-5,
+        ),
+        (&["initstepslew 1 192.0.2.2 192.0.2.3", polled], 5.0, 1e-5),
+        (&["initstepslew 1 192.0.2.2 192.0.2.3", polled], -0.5, 1e-5),
+        (
+            &[polled, "maxslewrate 500", "corrtimeratio 10", "maxdrift 50"],
+            1.0,
+            1e-4,
+        ),
+        (&[polled, "logchange 0.001", "maxupdateskew 5"], 0.1, 0.05),
+        (
+            &[polled, "makestep 0.1 -1", "fallbackdrift 6 7"],
+            -3.0,
+            -2e-4,
+        ),
+    ];
+    for (number, (directives, offset_s, frequency)) in cases.into_iter().enumerate() {
+        let situation = Situation {
+            duration_s: 3000,
+            settling_s: 2000,
+            offset_s,
+            frequency,
+            even: true,
+            ..Situation::default()
+        };
+        let live = |daemon: &Path, name: &str| {
+            let folder = folder.path().join(format!("{name}-{number}"));
+            let directives: Vec<&str> = directives
+                .iter()
+                .copied()
+                .chain(["log tracking tempcomp"])
+                .collect();
+            let life = situation.live(&world, daemon, &folder, &directives);
+            let temperatures = std::fs::read_to_string(folder.join("tempcomp.log"));
+            (life, offsets_s(&folder), temperatures.unwrap_or_default())
+        };
+        let (ours, our_offsets, our_temperatures) = live(Path::new(CHRONYD), "ours");
+        let (theirs, their_offsets, their_temperatures) = live(&debian, "debian");
+        let said = |life: &Life| -> Vec<String> {
+            let all = messages(&life.stderr);
+            all.iter().map(|message| rounded(message)).collect()
+        };
+        assert_eq!(said(&ours), said(&theirs), "{directives:?}");
+        assert_eq!(ours.status, theirs.status, "{directives:?}");
+        assert_eq!(our_temperatures, their_temperatures);
+        let lengths = our_offsets.len().abs_diff(their_offsets.len());
+        assert!(lengths <= 1, "{directives:?} {lengths}");
+        for (ours, theirs) in our_offsets.iter().zip(&their_offsets) {
+            assert!(
+                (ours - theirs).abs() < 2e-5 + 0.05 * theirs.abs(),
+                "{directives:?}: {ours} {theirs}"
+            );
+        }
+        let [ours, theirs] = [&ours, &theirs].map(|life| life.report.time_error_s);
+        assert!(
+            (ours - theirs).abs() < 5e-6 + 0.05 * theirs,
+            "{directives:?}: {ours} {theirs}"
+        );
+    }
+}
