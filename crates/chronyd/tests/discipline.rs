@@ -10,22 +10,6 @@ use std::process::{Command, Stdio};
 
 use support::{CHRONYD, Running, client, free_port, run, wait_until};
 
-/// A server of the program itself.
-fn server(folder: &Path, port: u16) -> Running {
-    let lines = [
-        "local stratum 1",
-        "allow",
-        "cmdport 0",
-        "bindcmdaddress /",
-        "pidfile /",
-    ];
-    let mut command = Command::new(CHRONYD);
-    command
-        .args(["-U", "-x", "-d", &format!("port {port}")])
-        .args(lines);
-    Running::start(&mut command, folder, "server")
-}
-
 /// A client whose clock is wrong by 1.5 seconds, and that mails about half a second.
 fn wrong_client(port: u16) -> Vec<String> {
     client(&[
@@ -42,7 +26,7 @@ fn a_large_change_is_logged_and_mail_cannot_be_sent() {
         return;
     }
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _server = server(folder.path(), port);
+    let _server = Running::own_server(folder.path(), port);
     let mut running = Running::chronyd(folder.path(), &wrong_client(port));
     let text = running.wait_for("System clock wrong by ");
     let amount_s: f64 = text.split(' ').nth(4).unwrap().parse().unwrap();
@@ -85,7 +69,7 @@ fn mail_goes_through_sendmail() {
     if !support::able(works, "root and overlay mounts in a namespace") {
         return;
     }
-    let _server = server(folder.path(), port);
+    let _server = Running::own_server(folder.path(), port);
     let mut command = Command::new("unshare");
     command
         .args(["-m", "sh", "-c", &format!("{overlay} && exec \"$@\""), "sh"])

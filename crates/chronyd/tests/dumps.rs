@@ -145,18 +145,7 @@ fn a_dump_that_does_not_fit_on_the_disk_is_not_left_half_written() {
     let parent = tempfile::tempdir().unwrap();
     let parent = parent.path();
     let port = free_port();
-    let lines = [
-        "local stratum 1",
-        "allow",
-        "cmdport 0",
-        "bindcmdaddress /",
-        "pidfile /",
-    ];
-    let mut command = Command::new(CHRONYD);
-    command
-        .args(["-U", "-x", "-d", &format!("port {port}")])
-        .args(lines);
-    let _server = Running::start(&mut command, parent, "server");
+    let _server = Running::own_server(parent, port);
     let folder = new_folder(parent, "dumps");
     // No file may grow beyond a block; what is written to standard error is no file.
     let limited = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";

@@ -9,47 +9,12 @@ mod runs;
 mod support;
 #[path = "messages/system_log.rs"]
 mod system_log;
+#[path = "../../sim/tests/messages/table.rs"]
+mod table;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use discipline::journal::Severity;
-use pattern::Pattern;
 use support::{able, can_unshare, is_root};
-
-struct Row {
-    line: String,
-    severity: Severity,
-    pattern: Pattern,
-    place: String,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn table() -> Vec<Row> {
-    let file = root().join("tests/data/system/messages.tsv");
-    let text = std::fs::read_to_string(file).expect("the table");
-    let rows = text.lines().filter(|line| !line.starts_with('#'));
-    rows.map(|line| {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [_, level, text, place] = columns.try_into().expect("four columns");
-        Row {
-            line: line.to_owned(),
-            severity: match level {
-                "INFO" => Severity::Info,
-                "WARN" => Severity::Warning,
-                "ERR" => Severity::Error,
-                "FATAL" => Severity::Fatal,
-                other => panic!("level {other}"),
-            },
-            pattern: Pattern::new(text),
-            place: place.to_owned(),
-        }
-    })
-    .collect()
-}
 
 #[test]
 fn every_message_is_said_with_its_severity() {
@@ -58,7 +23,7 @@ fn every_message_is_said_with_its_severity() {
         return;
     }
     let said = runs::all();
-    let missing: BTreeSet<String> = table()
+    let missing: BTreeSet<String> = table::read("system")
         .into_iter()
         .filter(|row| row.place == "log")
         .filter(|row| {
@@ -74,13 +39,15 @@ fn every_message_is_said_with_its_severity() {
 
 #[test]
 fn tests_named_by_the_table_expect_their_messages() {
-    let named = table().into_iter().filter(|row| row.place != "log");
+    let named = table::read("system")
+        .into_iter()
+        .filter(|row| row.place != "log");
     for row in named {
         if let Some(reason) = row.place.strip_prefix("never: ") {
             assert!(!reason.is_empty(), "{}", row.line);
             continue;
         }
-        let file = root().join(&row.place);
+        let file = table::root().join(&row.place);
         let source = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{}", row.line));
         let literal = row.pattern.longest_literal();
         assert!(source.contains(literal), "{}: no {literal:?}", row.line);

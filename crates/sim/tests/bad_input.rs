@@ -10,18 +10,12 @@ use sim::scenario::{ClientSetup, START, add_client, add_server, messages};
 use sim::world::NodeId;
 
 use support::{
-    FAST, assert_said, command, count, error_after, error_s, has, lan, oscillator, pair, run_for,
-    tracking, world_of,
+    FAST, FIVE, assert_said, command, count, error_after, error_s, has, lan, oscillator, pair,
+    run_for, tracking, world_of,
 };
 
 /// Seconds in a year.
 const YEAR_S: f64 = 31_557_600.0;
-
-fn of_servers(count: u8) -> Vec<String> {
-    (1..=count)
-        .map(|number| format!("server 192.0.2.{number} iburst minpoll 4 maxpoll 4"))
-        .collect()
-}
 
 /// Fails when anything that is told of the clock is not a number or out of any reason.
 fn assert_sane(world: &mut World, id: NodeId) {
@@ -63,10 +57,8 @@ fn a_server_that_flips_between_two_times() {
 
 #[test]
 fn one_server_of_three_that_flips_is_found_out() {
-    let lines = of_servers(3);
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let setup = ClientSetup {
-        directives: &lines,
+        directives: &FIVE[..3],
         ..ClientSetup::default()
     };
     let (mut world, id) = world_of(&[0.0, 0.0, 0.0], &setup, &lan());
@@ -85,10 +77,8 @@ fn one_server_of_three_that_flips_is_found_out() {
 fn samples_that_jump_by_years() {
     for jump_s in [10.0 * YEAR_S, -10.0 * YEAR_S, 60.0 * YEAR_S, -80.0 * YEAR_S] {
         // One server goes mad among three.
-        let lines = of_servers(3);
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let setup = ClientSetup {
-            directives: &lines,
+            directives: &FIVE[..3],
             ..ClientSetup::default()
         };
         let (mut world, id) = world_of(&[0.0, 0.0, 0.0], &setup, &lan());
@@ -123,10 +113,8 @@ fn the_only_server_jumps_by_years() {
 #[test]
 fn a_server_that_claims_to_be_exact_and_is_not() {
     // Root delay and dispersion of zero, and wrong by 50 ms.
-    let lines = of_servers(4);
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let setup = ClientSetup {
-        directives: &lines,
+        directives: &FIVE[..4],
         ..ClientSetup::default()
     };
     let (mut world, id) = world_of(&[0.0, 0.0, 0.0, 0.05], &setup, &lan());

@@ -3,59 +3,18 @@
 
 mod messages {
     pub(crate) mod pattern;
+    pub(crate) mod table;
     pub(crate) mod worlds;
 }
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use discipline::journal::Severity;
-use messages::pattern::Pattern;
-use messages::worlds;
-
-/// A row of the table.
-struct Row {
-    line: String,
-    severity: Severity,
-    pattern: Pattern,
-    place: String,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn table() -> Vec<Row> {
-    let file = root().join("tests/data/discipline/messages.tsv");
-    let text = std::fs::read_to_string(file).expect("the table");
-    let rows = text.lines().filter(|line| !line.starts_with('#'));
-    rows.map(|line| {
-        let [_, level, text, place] = line
-            .split('\t')
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("four columns");
-        let severity = match level {
-            "INFO" => Severity::Info,
-            "WARN" => Severity::Warning,
-            "ERR" => Severity::Error,
-            "FATAL" => Severity::Fatal,
-            other => panic!("level {other}"),
-        };
-        Row {
-            line: line.to_owned(),
-            severity,
-            pattern: Pattern::new(text),
-            place: place.to_owned(),
-        }
-    })
-    .collect()
-}
+use messages::{table, worlds};
 
 #[test]
 fn every_message_is_said_somewhere() {
-    let table = table();
+    let table = table::read("discipline");
     let mut missing: BTreeSet<&str> = table
         .iter()
         .filter(|row| row.place == "sim")
@@ -80,8 +39,11 @@ fn every_message_is_said_somewhere() {
 
 #[test]
 fn tests_named_by_the_table_expect_their_messages() {
-    for row in table().iter().filter(|row| row.place != "sim") {
-        let file = root().join(&row.place);
+    for row in table::read("discipline")
+        .iter()
+        .filter(|row| row.place != "sim")
+    {
+        let file = table::root().join(&row.place);
         let source = std::fs::read_to_string(&file).expect("the named test");
         let literal = row.pattern.longest_literal();
         assert!(source.contains(literal), "{}: no {literal:?}", row.line);

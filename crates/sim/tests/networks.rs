@@ -13,7 +13,7 @@ use sim::scenario::{ClientSetup, START, add_client, add_server, messages, server
 use sim::world::NodeId;
 
 use support::{
-    assert_said, command, error_after, error_s, has, lan, leap_status, oscillator, run_for,
+    FIVE, assert_said, command, error_after, error_s, has, lan, leap_status, oscillator, run_for,
     tracking, world_of,
 };
 
@@ -369,12 +369,8 @@ fn the_name_that_does_not_resolve_at_first() {
 fn truechimers_win_when_they_are_more() {
     // Two against three that agree with each other: the three have it. Two against three that
     // do not: nobody has it.
-    let lines: Vec<String> = (1..=5)
-        .map(|number| format!("server 192.0.2.{number} iburst minpoll 4 maxpoll 4"))
-        .collect();
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let setup = ClientSetup {
-        directives: &lines,
+        directives: &FIVE,
         ..ClientSetup::default()
     };
     let (mut world, id) = world_of(&[0.0, 0.0, 0.7, 0.7, 0.7], &setup, &lan());

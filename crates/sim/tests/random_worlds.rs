@@ -12,9 +12,10 @@ use sim::World;
 use sim::clock::Oscillator;
 use sim::link::{Jitter, Link, Path};
 use sim::scenario::{ClientSetup, START, add_client, add_server};
+use sim::server::SimServer;
 use sim::world::NodeId;
 
-use support::{command, error_s, run_for, tracking};
+use support::{FIVE, command, error_s, run_for, tracking};
 
 /// What happens to a server at some time.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,24 @@ enum Event {
     Root(f64, f64),
     /// It announces this stratum and leap status.
     Status(u8, u8),
+}
+
+impl Event {
+    fn apply(self, server: &mut SimServer) {
+        match self {
+            Self::Step(step_s) => server.clock.step(step_s),
+            Self::Frequency(change) => server.clock.change_frequency(change),
+            Self::Answers(answers) => server.answers = answers,
+            Self::Root(delay_s, dispersion_s) => {
+                server.announcement.root_delay_s = delay_s;
+                server.announcement.root_dispersion_s = dispersion_s;
+            }
+            Self::Status(stratum, leap) => {
+                server.announcement.stratum = stratum;
+                server.announcement.leap = LeapIndicator::from_bits(leap);
+            }
+        }
+    }
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -212,19 +231,7 @@ proptest! {
                     client.clock.lock().step(step_s.clamp(-1e8, 1e8));
                 }
             } else if let Some(server) = world.server_mut(target) {
-                match event {
-                    Event::Step(step_s) => server.clock.step(step_s),
-                    Event::Frequency(change) => server.clock.change_frequency(change),
-                    Event::Answers(answers) => server.answers = answers,
-                    Event::Root(delay_s, dispersion_s) => {
-                        server.announcement.root_delay_s = delay_s;
-                        server.announcement.root_dispersion_s = dispersion_s;
-                    }
-                    Event::Status(stratum, leap) => {
-                        server.announcement.stratum = stratum;
-                        server.announcement.leap = LeapIndicator::from_bits(leap);
-                    }
-                }
+                event.apply(server);
             }
             run_for(&mut world, pace_s);
             assert_numbers(&mut world, id);
@@ -248,12 +255,8 @@ proptest! {
         for number in 1..=5 {
             add_server(&mut world, number, 0.0);
         }
-        let lines: Vec<String> = (1..=5)
-            .map(|number| format!("server 192.0.2.{number} iburst minpoll 4 maxpoll 4"))
-            .collect();
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let setup = ClientSetup {
-            directives: &lines,
+            directives: &FIVE,
             oscillator: Oscillator { offset_s, frequency, wander: 1e-9 },
             seed,
             ..ClientSetup::default()
@@ -262,19 +265,7 @@ proptest! {
         run_for(&mut world, 400.0);
         for (target, lie) in lies {
             let server = world.server_mut(target).expect("a server");
-            match lie {
-                Event::Step(step_s) => server.clock.step(step_s),
-                Event::Frequency(change) => server.clock.change_frequency(change),
-                Event::Answers(answers) => server.answers = answers,
-                Event::Root(delay_s, dispersion_s) => {
-                    server.announcement.root_delay_s = delay_s;
-                    server.announcement.root_dispersion_s = dispersion_s;
-                }
-                Event::Status(stratum, leap) => {
-                    server.announcement.stratum = stratum;
-                    server.announcement.leap = LeapIndicator::from_bits(leap);
-                }
-            }
+            lie.apply(server);
             for _ in 0..6 {
                 run_for(&mut world, 30.0);
                 // Honest intervals are the root distances of a few milliseconds.

@@ -8,7 +8,7 @@ use sim::clock::TrueTime;
 use sim::link::{Jitter, Link, Path};
 use sim::scenario::{ClientSetup, START, add_client, add_server, messages};
 
-use support::{error_after, has, lan, oscillator, pair, pair_in_mode};
+use support::{FIVE, error_after, has, lan, oscillator, pair, pair_in_mode};
 
 #[test]
 fn a_large_offset_is_stepped_when_allowed() {
@@ -38,10 +38,6 @@ fn a_frequency_error_of_five_percent() {
 
 #[test]
 fn three_false_servers_are_outvoted_only_by_a_majority() {
-    let lines: Vec<String> = (1..=5)
-        .map(|number| format!("server 192.0.2.{number} iburst minpoll 4 maxpoll 4"))
-        .collect();
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     for (offsets, majority) in [
         ([0.0, 0.0, 0.0, 0.5, 0.9], true),
         ([0.0, 0.0, 0.5, 0.9, -0.7], false),
@@ -51,7 +47,7 @@ fn three_false_servers_are_outvoted_only_by_a_majority() {
             add_server(&mut world, number, offset_s);
         }
         let setup = ClientSetup {
-            directives: &lines,
+            directives: &FIVE,
             ..ClientSetup::default()
         };
         let client = add_client(&mut world, 1, &setup, &lan()).unwrap();

@@ -158,6 +158,21 @@ impl Running {
         Self::start(&mut command, folder, "chronyd")
     }
 
+    /// Starts the program under test as a server of stratum 1 on a port of the loopback address.
+    pub(crate) fn own_server(folder: &Path, port: u16) -> Self {
+        let lines = [
+            &format!("port {port}"),
+            "local stratum 1",
+            "allow",
+            "cmdport 0",
+            "bindcmdaddress /",
+            "pidfile /",
+        ];
+        let mut command = Command::new(CHRONYD);
+        command.args(["-U", "-x", "-d"]).args(lines);
+        Self::start(&mut command, folder, "server")
+    }
+
     /// The process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -14,6 +14,15 @@ use sim::world::NodeId;
 /// One server without error, polled every 16 seconds after a burst.
 pub(crate) const FAST: &[&str] = &["server 192.0.2.1 iburst minpoll 4 maxpoll 4"];
 
+/// Five servers, polled in the same way.
+pub(crate) const FIVE: [&str; 5] = [
+    "server 192.0.2.1 iburst minpoll 4 maxpoll 4",
+    "server 192.0.2.2 iburst minpoll 4 maxpoll 4",
+    "server 192.0.2.3 iburst minpoll 4 maxpoll 4",
+    "server 192.0.2.4 iburst minpoll 4 maxpoll 4",
+    "server 192.0.2.5 iburst minpoll 4 maxpoll 4",
+];
+
 /// A local network: 0.1 ms each way and 20 µs of jitter.
 pub(crate) fn lan() -> Link {
     Link::symmetric(Path::new(1e-4, Jitter::Exponential(2e-5)))
