@@ -5,11 +5,13 @@ mod support;
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::process::Command;
 
 use control_wire::Request;
 use rcgen::CertificateParams;
 
 use support::nts::{Place, certificate};
+use support::{CHRONYD, messages, wait_until};
 
 #[test]
 fn rejected_certificates_are_named() {
@@ -112,7 +114,7 @@ fn changed_files_are_noticed() {
     let mut server = place.server(None, &[]);
     let key = place.write_certificate(&certificate());
     fs::write(place.path("key.pem"), key.serialize_pem()).unwrap();
-    support::wait_until("new certificate", || {
+    wait_until("new certificate", || {
         // A connection is what makes the server look.
         let _ = std::net::TcpStream::connect(place.ke_server());
         let loaded = |line: &String| line.contains("Loaded new NTS server certificates");
@@ -135,25 +137,12 @@ fn changed_files_are_noticed() {
 /// NTP goes on.
 #[test]
 fn unusable_files_of_the_server() {
-    for (file, contents, message, remedy) in [
-        (
-            "key.pem",
-            None,
-            "Error while reading file.",
-            "No such file or directory",
-        ),
-        (
-            "cert.pem",
-            None,
-            "Error while reading file.",
-            "No such file or directory",
-        ),
-        (
-            "cert.pem",
-            Some("no certificate\n"),
-            "Error while reading file.",
-            "no certificate in PEM form",
-        ),
+    let missing = "No such file or directory";
+    let no_certificate = "no certificate in PEM form";
+    for (file, contents, remedy) in [
+        ("key.pem", None, missing),
+        ("cert.pem", None, missing),
+        ("cert.pem", Some("nothing\n"), no_certificate),
     ] {
         let place = Place::new(&certificate());
         let good = fs::read(place.path(file)).unwrap();
@@ -161,11 +150,18 @@ fn unusable_files_of_the_server() {
             Some(text) => fs::write(place.path(file), text).unwrap(),
             None => fs::remove_file(place.path(file)).unwrap(),
         }
-        let mut server = place.server(None, &[]);
-        let line = format!("Could not set credentials : {message}");
-        assert_eq!(server.running.wait_for("Could not set credentials"), line);
-        let line = format!("{}: {remedy}", place.path(file).display());
-        assert_eq!(server.running.wait_for(remedy), line);
+        // What chrony does not say at the start goes into log files, not to standard error.
+        let log = place.path("server.log");
+        let mut command = Command::new(CHRONYD);
+        command.args(["-U", "-x", "-d", "-4", "-l"]).arg(&log);
+        let server = place.start_as(command, "server", &place.server_lines(&[]));
+        let remedy = format!("{}: {remedy}", place.path(file).display());
+        let lines = wait_until("remedy", || {
+            let lines = messages(&fs::read_to_string(&log).ok()?);
+            lines.contains(&remedy).then_some(lines)
+        });
+        let line = "Could not set credentials : Error while reading file.";
+        assert!(lines.contains(&line.to_owned()), "{lines:?}");
         fs::write(place.path(file), good).unwrap();
         server.ask(&Request::Rekey);
         let mut client = place.start(None, "client", &place.source("localhost"));
