@@ -17,6 +17,54 @@ const NOBODY: u32 = 65534;
 /// Lines that keep a daemon off everything shared.
 const ALONE: &[&str] = &["port 0", "cmdport 0", "bindcmdaddress /", "pidfile /"];
 
+/// What an administrator may ask of a running daemon, and gets.
+const COMMANDS: &[&str] = &[
+    "dump",
+    "cyclelogs",
+    "rekey",
+    "refresh",
+    "reload sources",
+    "onoffline",
+    "reset sources",
+    "burst 1/1",
+    "add server localhost port 9",
+    "allow 192.0.2.0/24",
+    "deny all",
+    "allow",
+    "local stratum 5",
+    "manual on",
+    "smoothtime reset",
+    "maxupdateskew 10",
+    "reselect",
+];
+
+/// Says which command the client of the daemon under test is to give, and where.
+const COMMAND: &str = "ISOCHRONY_TEST_COMMAND";
+
+/// Not a test by itself: the client.
+#[test]
+fn give_a_command() {
+    let Ok(words) = std::env::var(COMMAND) else {
+        return;
+    };
+    let words = words.split(' ').map(std::ffi::OsString::from);
+    let _ = chronyc::run(
+        [std::ffi::OsString::from("chronyc")]
+            .into_iter()
+            .chain(words),
+    );
+}
+
+/// Gives a command over the Unix socket: what the client printed.
+fn command(socket: &Path, words: &str) -> String {
+    let ended = finish(
+        Command::new(std::env::current_exe().expect("own path"))
+            .args(["--exact", "give_a_command", "--nocapture"])
+            .env(COMMAND, format!("-h {} {words}", socket.display())),
+    );
+    ended.stdout
+}
+
 /// Says which calls are refused to the program under test, see [`refused`].
 const REFUSED: &str = "ISOCHRONY_TEST_REFUSED";
 
@@ -321,6 +369,16 @@ fn a_filtered_daemon_does_everything() {
                     .filter(|file| file.len() > 300)
             });
         }
+        let socket = folder.path().join("run/chronyd.sock");
+        for words in COMMANDS {
+            let answer = command(&socket, words);
+            let done = answer.contains("200 OK") || words.starts_with("smoothtime");
+            assert!(done, "{level}: {words}: {answer} {}", daemon.log());
+        }
+        let rotated = folder.path().join("log/tracking.log");
+        std::fs::rename(&rotated, folder.path().join("old")).expect("renamed");
+        command(&socket, "cyclelogs");
+        wait_until("a new tracking log", || rotated.exists().then_some(()));
         assert_eq!(daemon.stop().code(), Some(0), "{level}: {}", daemon.log());
         for file in ["drift", "dump/127.0.0.1.dat"] {
             assert!(folder.path().join(file).exists(), "{level}: no {file}");

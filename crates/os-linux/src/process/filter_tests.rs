@@ -3,12 +3,16 @@
 use super::*;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
 use crate::clock::{Kernel, SystemKernel, Timex, raw_time};
 use crate::event::{Interest, PollSet, Timeout, wake_pipe};
+use crate::hardware::ioctl;
+use crate::hardware::{
+    CalendarTime, RealTimeClock, SystemDevices, SystemRealTimeClock, TimestampDevices,
+};
 use crate::socket::{
     InheritedSockets, IpFamily, Outgoing, ReceiveBatch, SendBatch, SocketSupport,
     TransmitTimestamps, UdpOptions,
@@ -36,12 +40,16 @@ fn child() {
     let deny = || Filter::deny_list(Violation::Kill).expect("filter");
     match role.as_str() {
         "level 1 works" => {
+            let devices = Devices::open();
             allow().install_for_all_threads().expect("installed");
             daemon_work();
+            devices.use_all();
         }
         "level 2 works" => {
+            let devices = Devices::open();
             deny().install_for_all_threads().expect("installed");
             daemon_work();
+            devices.use_all();
         }
         "level 1 execute" => {
             allow().install().expect("installed");
@@ -96,6 +104,59 @@ fn daemon_work() {
     // A name that is in the hosts file or nowhere: the look-up must return.
     let _ = "localhost:123".to_socket_addrs();
     crate::process::reload_resolver();
+}
+
+/// Devices as the start leaves them: the calls after it are allowed, although this one, which
+/// is the null device, refuses them all.
+struct Devices {
+    chip: SystemRealTimeClock,
+    file: std::fs::File,
+    interfaces: SystemDevices,
+}
+
+impl Devices {
+    fn open() -> Self {
+        let path = std::path::Path::new("/dev/null");
+        Self {
+            chip: SystemRealTimeClock::open(path).expect("opened"),
+            file: std::fs::File::open(path).expect("opened"),
+            interfaces: SystemDevices::new().expect("a socket"),
+        }
+    }
+
+    fn use_all(mut self) {
+        let time = CalendarTime {
+            year: 2026,
+            month: 1,
+            day: 1,
+            hour: 0,
+            minute: 0,
+            second: 0,
+        };
+        assert!(self.chip.read().is_err() && self.chip.set(time).is_err());
+        assert!(self.chip.set_update_interrupts(true).is_err());
+        assert!(self.chip.set_update_interrupts(false).is_err());
+        let _ = self.chip.take_interrupts();
+        let _ = self.interfaces.link_speed_mbps("lo");
+        let mut memory = [0u64; 1024];
+        for request in [
+            libc::PTP_EXTTS_REQUEST,
+            libc::PTP_EXTTS_REQUEST2,
+            libc::PTP_PIN_SETFUNC,
+            libc::PTP_SYS_OFFSET,
+            libc::PTP_SYS_OFFSET_EXTENDED,
+            libc::PTP_SYS_OFFSET_PRECISE,
+            ioctl::PTP_MASK_CLEAR_ALL,
+            ioctl::PTP_MASK_ENABLE_SINGLE,
+            ioctl::PPS_FETCH,
+        ] {
+            // SAFETY: the null device takes no control, and the memory is larger than any of
+            // the structures.
+            let result =
+                unsafe { libc::ioctl(self.file.as_raw_fd(), request, memory.as_mut_ptr()) };
+            assert_eq!(result, -1);
+        }
+    }
 }
 
 fn files() {
