@@ -227,17 +227,15 @@ impl Daemon {
         let reply = self
             .engine
             .handle_command(now(), request, CommandPeer::Unix);
-        let reply = reply.or_else(|| {
-            let pending = self.engine.take_pending_save()?;
+        // The client may have vanished.
+        if let Some(reply) = &reply {
+            let _ = send_unix(socket.as_fd(), reply, &sender);
+        } else if let Some(pending) = self.engine.take_pending_save() {
             let saved = self.files.save(&SavedFile::Rtc, &pending.contents);
             if let Err(text) = &saved {
                 self.output.write(Severity::Error, text);
             }
-            Some(pending.reply(saved.is_ok()))
-        });
-        if let Some(reply) = reply {
-            // The client may have vanished.
-            let _ = send_unix(socket.as_fd(), &reply, &sender);
+            let _ = send_unix(socket.as_fd(), &pending.reply(saved.is_ok()), &sender);
         }
     }
 }

@@ -16,12 +16,13 @@ pub struct Datagram {
 impl Datagram {
     /// A datagram of `length` bytes, zero where `fill` does not write.
     pub(crate) fn build(length: usize, fill: impl FnOnce(&mut Writer<'_>)) -> Self {
-        let mut bytes = [0; CAPACITY];
-        fill(&mut Writer::new(&mut bytes));
-        Self {
-            bytes,
+        // Filled where it is: a copy of the capacity costs more than what is written.
+        let mut datagram = Self {
+            bytes: [0; CAPACITY],
             length: length.min(CAPACITY),
-        }
+        };
+        fill(&mut Writer::new(&mut datagram.bytes));
+        datagram
     }
 }
 

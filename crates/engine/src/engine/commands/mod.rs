@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use chrony_conf::config::{Config, LeapSecondMode};
 use control_wire::{
-    Datagram, OpenCommands, Refusal, Reply, Request, RequestHeader, Status, Transport,
+    Datagram, OpenCommands, Refusal, Reply, Request, RequestHeader, Status, Transport, reply_length,
 };
 use discipline::reference::{Announcement, ManualInput, Smoothing, SmoothingSettings};
 use discipline::time::CookedTime;
@@ -158,12 +158,15 @@ impl Engine {
         if self.commands.pending_save.is_some() {
             return None;
         }
-        let reply = match answer {
-            Ok(reply) => reply.answer(&header, Status::Success),
-            Err(status) => Reply::Null.answer(&header, status),
+        let (reply, status) = match &answer {
+            Ok(reply) => (reply, Status::Success),
+            Err(status) => (&Reply::Null, *status),
         };
         // The tables of lengths allow no longer one (section 4.4).
-        (reply.len() <= datagram.len()).then_some(reply)
+        if reply_length(reply.code()) > datagram.len() {
+            return None;
+        }
+        Some(reply.answer(&header, status))
     }
 
     /// The file that the latest command wants written before it is answered (`writertc`).
