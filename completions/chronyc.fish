@@ -21,6 +21,13 @@ function __chronyc_is --description 'Whether the command is one of the arguments
     contains -- (__chronyc_command; or echo -) $argv
 end
 
+function __chronyc_has --description 'Whether one of the arguments is on the line'
+    for word in (commandline -opc)
+        contains -- $word $argv; and return 0
+    end
+    return 1
+end
+
 function __chronyc_sources --description 'Addresses of the sources'
     command chronyc -c -m 'timeout 100' 'retries 0' sourcestats 2>/dev/null | cut -d, -f1
 end
@@ -50,9 +57,11 @@ set -l commands accheck activity add allow authdata burst clients cmdaccheck cmd
     sources sourcestats timeout tracking trimrtc waitsync writertc
 complete -c chronyc -n 'not __chronyc_command' -a "$commands"
 
-complete -c chronyc -n '__chronyc_is add' -a 'peer pool server asymmetry auto_offline burst certset
-    copy extfield filter iburst ipv4 ipv6 key maxdelay maxdelaydevratio maxdelayquant maxdelayratio
-    maxpoll maxsamples maxsources maxunreach mindelay minpoll minsamples minstratum noselect nts
+complete -c chronyc -n '__chronyc_is add; and not __chronyc_has peer pool server' \
+    -a 'peer pool server'
+complete -c chronyc -n '__chronyc_is add; and __chronyc_has peer pool server' -a 'asymmetry auto_offline
+    burst certset copy extfield filter iburst ipv4 ipv6 key maxdelay maxdelaydevratio maxdelayquant
+    maxdelayratio maxpoll maxsamples maxsources maxunreach mindelay minpoll minsamples minstratum noselect nts
     ntsport offline offset polltarget port prefer presend require trust version xleave'
 complete -c chronyc -n '__chronyc_is allow deny cmdallow cmddeny' -a all
 complete -c chronyc -n '__chronyc_is authdata selectdata sources sourcestats' -a '-a -v'
