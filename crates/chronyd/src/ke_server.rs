@@ -33,6 +33,9 @@ use crate::ke_io::running;
 use crate::ke_sessions::{Accepted, KeSessions};
 use crate::output::Output;
 
+/// The server has a socket of each at most.
+const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
+
 /// Permissions of the file of keys.
 const SECRET_MODE: u32 = 0o600;
 
@@ -174,7 +177,12 @@ impl KeServer {
         let backlog = processes.max(1).saturating_mul(max_connections);
         server.load_credentials(output, wall);
         if processes == 0 && server.credentials.in_service().is_none() {
-            return Ok(None);
+            // As in the reference the service does not begin: no port, no file of keys, and
+            // with keys that nobody has cookies of each request gets a NAK.
+            server.pairs.clear();
+            server.stamps.clear();
+            server.key_file = None;
+            return Ok(Some(server));
         }
         server.listen(config, support, output, backlog)?;
         server.load_keys_at_start(output, at);
@@ -189,7 +197,7 @@ impl KeServer {
         backlog: usize,
     ) -> Result<(), String> {
         let bind = config.server.bind_addresses;
-        for family in [IpFamily::V4, IpFamily::V6] {
+        for family in FAMILIES {
             if !config.family.contains(family.any()) || !support.has_family(family) {
                 continue;
             }
@@ -227,6 +235,9 @@ impl KeServer {
     }
 
     fn load_credentials(&mut self, output: &mut Output, wall: WallTime) {
+        if self.pairs.is_empty() {
+            return;
+        }
         // First, so that a change while the files are read is noticed.
         self.stamps = self.current_stamps();
         let read = |path: &Path| std::fs::read(path).map_err(|error| error_text(&error));
@@ -381,10 +392,10 @@ impl KeServer {
         if let Runner::MainLoop { sessions, .. } = &mut self.runner {
             sessions.serve(set, at);
         }
-        let slots = self.listeners.iter_mut().map(|(_, slot)| slot.take());
-        let ready: Vec<bool> = slots
-            .map(|slot| slot.is_some_and(|slot| set.readiness(slot).any()))
-            .collect();
+        let mut ready = [false; FAMILIES.len()];
+        for (ready, (_, slot)) in ready.iter_mut().zip(&mut self.listeners) {
+            *ready = slot.take().is_some_and(|slot| set.readiness(slot).any());
+        }
         self.check_files(output, at, wall, ready.contains(&true));
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
             self.accept(index, output, at, allow);

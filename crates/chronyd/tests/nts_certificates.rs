@@ -169,6 +169,29 @@ fn unusable_files_of_the_server() {
     }
 }
 
+/// With `ntsprocesses 0` the service does not begin then: the port is closed, and a client that
+/// has cookies is told that they are of no use.
+#[test]
+fn unusable_files_without_helpers() {
+    let place = Place::new(&certificate());
+    let mut server = place.server(None, &[]);
+    let mut client = place.start(None, "client", &place.source("localhost"));
+    client.running.wait_for("Selected source 127.0.0.1");
+    assert!(server.running.stop().success());
+    fs::write(place.path("key.pem"), "nothing\n").unwrap();
+    let lines = place.server_lines(&["ntsprocesses 0"]);
+    let mut server = place.start(None, "server", &lines);
+    server.running.wait_for("Could not set credentials");
+    let text = format!(
+        "Could not connect to 127.0.0.1:{} (localhost) : Connection refused",
+        place.ke_port
+    );
+    assert_eq!(client.running.wait_for("Could not connect"), text);
+    let data = client.authentication();
+    assert_eq!((data.key_id, data.cookies, data.nak), (1, 0, 1), "{data:?}");
+    assert_eq!(server.statistics().ntp_auth_hits, 0);
+}
+
 /// A trusted file that cannot be read makes its set unusable, and is named; another set is
 /// not touched.
 #[test]
