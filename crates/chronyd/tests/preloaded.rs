@@ -124,7 +124,7 @@ fn the_same_packets_lead_to_the_same_decisions_as_debians() {
         return;
     };
     let debian = peers.join("chrony/usr/sbin/chronyd");
-    let directives = [SERVER, "log statistics tracking measurements"];
+    let logs = "log statistics tracking measurements";
     for (jitter_s, wander) in [(1e-6, 1e-9), (1e-4, 1e-9), (1e-3, 1e-7), (1e-2, 1e-10)] {
         let situation = Situation {
             jitter_s,
@@ -136,8 +136,9 @@ fn the_same_packets_lead_to_the_same_decisions_as_debians() {
         };
         let name = |daemon: &str| folder.path().join(format!("{jitter_s}-{wander}-{daemon}"));
         let (ours, theirs) = (name("ours"), name("debian"));
-        let life = live(&situation, &world, &ours, &directives);
-        let reference = situation.live(&world, &debian, &theirs, &directives);
+        let own = [SERVER, logs, "estimator regression"];
+        let life = live(&situation, &world, &ours, &own);
+        let reference = situation.live(&world, &debian, &theirs, &[SERVER, logs]);
         assert_eq!(reference.status, Some(0), "{}", reference.stderr);
         let (ours, theirs) = (decisions(&ours), decisions(&theirs));
         let differs = ours
@@ -154,6 +155,14 @@ fn the_same_packets_lead_to_the_same_decisions_as_debians() {
         assert_eq!(life.report.requests, reference.report.requests);
         let ratio = life.report.time_error_s / reference.report.time_error_s;
         assert!((ratio - 1.0).abs() < 0.02, "{jitter_s} {wander}: {ratio}");
+        let filter = live(
+            &situation,
+            &world,
+            &name("kalman"),
+            &[SERVER, "estimator kalman"],
+        );
+        let ratio = filter.report.time_error_s / reference.report.time_error_s;
+        assert!(ratio < 1.0, "{jitter_s} {wander}, kalman: {ratio}");
     }
 }
 
