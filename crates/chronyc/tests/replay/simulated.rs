@@ -10,6 +10,7 @@ use control_wire::{
 };
 
 use super::exchange::Exchange;
+use super::printed;
 
 /// Address of the simulated daemon.
 pub(crate) const SERVER: &str = "udp:192.168.123.4:323";
@@ -19,7 +20,7 @@ pub(crate) const HOSTS: &str =
 /// Sources of samples 804 and 805.
 const N_SOURCES: u32 = 3;
 
-fn exchange(request: Request, reply: Reply) -> Exchange {
+pub(crate) fn exchange(request: Request, reply: Reply) -> Exchange {
     let header = RequestHeader {
         version: VERSION,
         command: request.command().code(),
@@ -35,6 +36,7 @@ fn exchange(request: Request, reply: Reply) -> Exchange {
 /// The exchanges of a sample, made of `csv`, the output of sample 805, or of its own output.
 pub(crate) fn exchanges(number: u32, output: &str, csv: &str) -> Option<Vec<Exchange>> {
     match number {
+        800 | 801 => Some(printed::exchanges(output)),
         803 => Some(
             output
                 .lines()
