@@ -220,3 +220,21 @@ fn a_shorter_delay_changes_what_older_samples_are_worth() {
     // The old ones are no more than hints of the frequency.
     assert!(estimate.frequency_sd > 5e-6, "{estimate:?}");
 }
+
+#[test]
+fn a_restored_dump_is_as_good_as_the_samples_were() {
+    let mut before = statistics(EstimatorKind::Kalman);
+    let mut random = Random::new(21);
+    for i in 0..12 {
+        let noise = 1e-4 * random.normal();
+        accumulate(&mut before, f64::from(i) * 64.0, noise, 1e-3);
+    }
+    let samples: Vec<_> = before.samples().iter().copied().collect();
+    let mut after = statistics(EstimatorKind::Kalman);
+    after.restore(&samples, 0);
+    // Selection would refuse the source for its jitter, were the 4 s of the start still there.
+    let expected = before.estimate().sample_sd_s;
+    assert!(expected < 1e-3);
+    assert_eq!(after.estimate().sample_sd_s, expected);
+    assert_eq!(after.estimate().offset_s, before.estimate().offset_s);
+}

@@ -198,6 +198,7 @@ impl SourceStatistics {
         }
         self.regression.set_asymmetry_run(asymmetry_run);
         self.fit_regression();
+        self.hand_over();
     }
 
     /// Regression first: the filter takes over the asymmetry that it found.
@@ -207,10 +208,17 @@ impl SourceStatistics {
     }
 
     fn fit_kalman(&mut self) {
+        self.hand_over();
+        if let Some(kalman) = &mut self.kalman {
+            kalman.update(&self.store, &self.settings);
+        }
+    }
+
+    /// Gives the filter what it takes from the regression.
+    fn hand_over(&mut self) {
         if let Some(kalman) = &mut self.kalman {
             let sample_sd = self.regression.estimate().sample_sd_s;
             kalman.set_regression(self.regression.asymmetry(), sample_sd);
-            kalman.update(&self.store, &self.settings);
         }
     }
 
