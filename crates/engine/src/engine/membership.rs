@@ -47,7 +47,11 @@ impl Engine {
         for id in &added {
             self.begin_nts(*id);
         }
-        self.selector.refresh_options(&self.registry.views());
+        // Looking at all sources for each one that is added takes minutes for thousands of
+        // them; at the start it is done once, in [`Engine::all_sources_added`].
+        if self.sources_added {
+            self.selector.refresh_options(&self.registry.views());
+        }
         let has_address = added.iter().any(|id| {
             self.registry
                 .get(*id)
@@ -100,10 +104,10 @@ impl Engine {
         if let Some(pool) = pool {
             self.announce(format!("Removed pool {pool}"), cause);
         }
-        self.selector.refresh_options(&self.registry.views());
-        self.update_server_sockets();
-        self.serving.stale = true;
         if !self.leaving {
+            self.selector.refresh_options(&self.registry.views());
+            self.update_server_sockets();
+            self.serving.stale = true;
             self.select(now, None);
         }
         true

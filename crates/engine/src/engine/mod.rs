@@ -116,6 +116,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// Sources of the source directories with the lines that made them.
     directory_sources: Vec<(ConfSourceSpec, Vec<SourceId>)>,
+    /// The sources of the configuration are there.
+    sources_added: bool,
     sources_started: bool,
     /// Sources are being removed because the daemon exits: the clock is left alone.
     leaving: bool,
@@ -179,6 +181,7 @@ impl Engine {
             journal,
             actions: VecDeque::new(),
             directory_sources: Vec::new(),
+            sources_added: false,
             sources_started: false,
             leaving: false,
             server_open: false,
@@ -288,6 +291,8 @@ impl Engine {
     /// All sources of the configuration were added: names are resolved, then polling
     /// begins.
     pub fn all_sources_added(&mut self, now: Now) {
+        self.sources_added = true;
+        self.selector.refresh_options(&self.registry.views());
         self.update_server_sockets();
         if self.mode() == Mode::Normal {
             self.start_broadcasts(now);
