@@ -321,7 +321,8 @@ impl Engine {
     pub fn finish(&mut self, now: Now) {
         self.leaving = true;
         let ids: Vec<SourceId> = self.registry.iter().map(|source| source.id).collect();
-        for id in ids {
+        // From the end, so that nothing has to move up.
+        for id in ids.into_iter().rev() {
             self.remove_source(now, id, Origin::Configuration);
         }
         self.steering.finish(now, &mut self.journal);
