@@ -232,6 +232,8 @@ impl ChipAtStart {
         let name = config.rtc.device.display().to_string();
         let mut chip = match open(&config.rtc.device) {
             Ok(device) => Some(Chip::new(device, name, on_utc)),
+            // For `-s` alone a machine without a chip is nothing to talk about.
+            Err(_) if config.rtc.file.is_none() => None,
             Err(error) => {
                 let reason = error_text(&error);
                 let text = format!("Could not open RTC device {name} : {reason}");

@@ -118,6 +118,14 @@ fn the_chip_is_opened_when_it_is_needed() {
 }
 
 #[test]
+fn no_chip_for_the_option_s_alone() {
+    let missing = Err(io::Error::from_raw_os_error(libc::ENOENT));
+    let (found, said) = find(&["rtconutc"], true, missing);
+    assert!(found.reading_s.is_none());
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
 fn what_fails_is_said() {
     let lines = [
         "rtcfile /nonexistent/rtc",
