@@ -20,7 +20,7 @@
 //! F = [1 τ; 0 1], H = [1 0] and Q = w²·[τ³/3 τ²/2; τ²/2 τ].
 
 use super::delay_history::{DelayHistory, Point, ShortestDelay};
-use super::estimator::{Estimate, Estimator, StatisticsSettings};
+use super::estimator::{Estimate, Estimator, StatisticsSettings, UNKNOWN_OFFSET_S};
 use super::quantile_tables::student_t;
 use super::sample::{ClockChange, bounded};
 use super::store::SampleStore;
@@ -110,6 +110,9 @@ pub struct Kalman {
     time: CookedTime,
     samples: u32,
     outliers: u32,
+    /// Standard deviation of the samples before the outliers, seconds: the present one has
+    /// them in it.
+    usual_sd_s: f64,
     history: DelayHistory,
     asymmetry: f64,
     estimate: Estimate,
@@ -122,6 +125,7 @@ impl Default for Kalman {
             time: CookedTime::ZERO,
             samples: 0,
             outliers: 0,
+            usual_sd_s: UNKNOWN_OFFSET_S,
             history: DelayHistory::default(),
             asymmetry: 0.0,
             estimate: Estimate::UNKNOWN,
@@ -241,14 +245,16 @@ impl Kalman {
     /// Counts samples that the estimate could not foresee; true when the clock has jumped.
     fn has_jumped(&mut self, at: CookedTime, offset_s: f64, explained: f64) -> bool {
         if !self.is_ready() {
+            self.usual_sd_s = self.estimate.sample_sd_s;
             return false;
         }
-        let noise = explained.sqrt().max(self.estimate.sample_sd_s);
+        let noise = explained.sqrt().max(self.usual_sd_s);
         let limit = OUTLIER * self.estimate.offset_sd_at(at).hypot(noise);
         if (offset_s - self.estimate.offset_at(at)).abs() > limit {
             self.outliers += 1;
         } else {
             self.outliers = 0;
+            self.usual_sd_s = self.estimate.sample_sd_s;
         }
         self.outliers >= OUTLIERS_OF_A_JUMP
     }
