@@ -142,6 +142,9 @@ fn open_udp(
     };
     match support.open_udp(&options) {
         Ok(opened) => {
+            if let Some(text) = opened.reuse_text("UDP", address) {
+                output.write(Severity::Debug, &text);
+            }
             if opened.missing_v6only {
                 let text = "Reusable IPv6 socket missing IPV6_V6ONLY option";
                 output.write(Severity::Warning, text);

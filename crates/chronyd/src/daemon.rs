@@ -506,15 +506,9 @@ impl Daemon {
         self.files.remove_dumps();
     }
 
-    /// Writes an opening's messages.
+    /// Writes an opening's messages; a fatal one ends the loop.
     pub fn say(&mut self, report: OpenReport) {
-        for text in report.warnings {
-            self.output.write(Severity::Warning, &text);
-        }
-        for text in report.errors {
-            self.output.write(Severity::Error, &text);
-        }
-        if let Some(text) = report.fatal {
+        if let Err(text) = report.say(&mut self.output) {
             self.fail(&text);
         }
     }

@@ -209,7 +209,12 @@ impl KeServer {
             let device = config.server.bind_device.as_deref();
             let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
             match support.listen_tcp(address, device, backlog) {
-                Ok(opened) => self.listeners.push((opened.socket, None)),
+                Ok(opened) => {
+                    if let Some(text) = opened.reuse_text("TCP", address) {
+                        output.write(Severity::Debug, &text);
+                    }
+                    self.listeners.push((opened.socket, None));
+                }
                 Err(error) => {
                     if let Some(text) = error.reusable_range(family) {
                         return Err(text);

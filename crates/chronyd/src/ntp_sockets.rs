@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use chrony_conf::config::{AddressPair, Config};
+use discipline::journal::Severity;
 use engine::action::Outgoing;
 use engine::event::Socket;
 use engine::ids::SourceId;
@@ -14,6 +15,7 @@ use os_linux::socket::{
     is_link_local, send_datagram,
 };
 
+use crate::output::Output;
 use crate::sent_packets::SentPackets;
 
 const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
@@ -64,8 +66,27 @@ pub struct OpenReport {
     pub errors: Vec<String>,
     /// Warnings.
     pub warnings: Vec<String>,
+    /// Messages for debugging.
+    pub debug: Vec<String>,
     /// A fatal message.
     pub fatal: Option<String>,
+}
+
+impl OpenReport {
+    /// Writes the messages. The error is the fatal one, which is left to the caller.
+    pub fn say(self, output: &mut Output) -> Result<(), String> {
+        let kinds = [
+            (Severity::Debug, self.debug),
+            (Severity::Warning, self.warnings),
+            (Severity::Error, self.errors),
+        ];
+        for (severity, texts) in kinds {
+            for text in texts {
+                output.write(severity, &text);
+            }
+        }
+        self.fatal.map_or(Ok(()), Err)
+    }
 }
 
 impl NtpSockets {
@@ -211,6 +232,9 @@ impl NtpSockets {
         }
         match support.open_udp(options) {
             Ok(opened) => {
+                let local = options.bind;
+                let reused = local.and_then(|local| opened.reuse_text("UDP", local));
+                report.debug.extend(reused);
                 if opened.missing_v6only {
                     let text = "Reusable IPv6 socket missing IPV6_V6ONLY option";
                     report.warnings.push(text.to_owned());

@@ -32,7 +32,7 @@ use crate::ke_server::KeServer;
 use crate::kernel_clock::SteeredKernel;
 use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
-use crate::ntp_sockets::{NtpSockets, OpenReport};
+use crate::ntp_sockets::NtpSockets;
 use crate::output::Output;
 use crate::random::KernelRandom;
 use crate::state_files::StateFiles;
@@ -258,7 +258,7 @@ fn prepare(
     }
     let mut commands = CommandSockets::open_udp(config, &mut support, output)?;
     let mut sockets = NtpSockets::new(config);
-    say(sockets.open_permanent(&mut support)?, output)?;
+    sockets.open_permanent(&mut support)?.say(output)?;
     chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
     open_server_sockets(config, &mut sockets, &mut support, output)?;
@@ -342,18 +342,7 @@ fn open_server_sockets(
         access.apply(rule).map_err(|error| error.to_string())?;
     }
     let needed = [Family::V4, Family::V6].map(|family| access.allows_any(family));
-    say(sockets.set_server(support, needed), output)
-}
-
-/// Writes an opening's messages. The error is a fatal one.
-fn say(report: OpenReport, output: &mut Output) -> Step<()> {
-    for text in report.warnings {
-        output.write(Severity::Warning, &text);
-    }
-    for text in report.errors {
-        output.write(Severity::Error, &text);
-    }
-    report.fatal.map_or(Ok(()), Err)
+    sockets.set_server(support, needed).say(output)
 }
 
 fn first_mode(arguments: &Arguments, config: &Config) -> Mode {

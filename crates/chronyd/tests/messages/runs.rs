@@ -270,10 +270,14 @@ fn with_a_socket_of_both_families() -> Vec<(Severity, String)> {
     let run_with = |only| {
         let mut command = Command::new(CHRONYD);
         command
-            .args(["-x", "-n", "-t", "0", &format!("port {port}"), "allow"])
+            .args(["-x", "-n", "-t", "0", "-L", "-1", "allow"])
+            .arg(format!("port {port}"))
             .args(&ALONE[1..])
             .env("LISTEN_FDS", "1");
-        SystemLog::new().run("", command, Some(open(only)))
+        let said = SystemLog::new().run("", command, Some(open(only)));
+        let reused = format!("Reusing UDPv6 socket fd=3 local=[::]:{port}");
+        assert!(said.contains(&(Severity::Debug, reused)), "{said:?}");
+        said
     };
     let warned = |said: &[(Severity, String)]| said.iter().any(|(_, text)| text.contains("V6ONLY"));
     assert!(!warned(&run_with(true)));

@@ -224,6 +224,16 @@ impl SocketSupport {
 }
 
 impl<S> Opened<S> {
+    /// The debug message about an inherited socket, for example `Reusing UDPv4 socket fd=3
+    /// local=127.0.0.1:123` (system chapter, section 8.11). `kind` is `UDP` or `TCP`.
+    pub fn reuse_text(&self, kind: &str, local: SocketAddr) -> Option<String> {
+        let family = if local.is_ipv4() { "v4" } else { "v6" };
+        let number = self.inherited?;
+        Some(format!(
+            "Reusing {kind}{family} socket fd={number} local={local}"
+        ))
+    }
+
     pub(super) fn map<T>(self, change: impl FnOnce(S) -> T) -> Opened<T> {
         Opened {
             socket: change(self.socket),
