@@ -78,11 +78,9 @@ impl Client {
             return Answer::Wrong;
         };
         let header = packet.header;
-        let marks = (header.receive.to_bits() & 1, header.transmit.to_bits() & 1);
         if header.mode != Mode::Server
             || header.version != VERSION
             || header.origin.to_bits() == garbage::MARK
-            || marks != (1, 0)
             || payload.len() != self.length
         {
             return Answer::Wrong;
