@@ -180,7 +180,7 @@ impl Daemon {
         let (Some(socket), Some(batch)) = (open, &mut self.batch) else {
             return;
         };
-        if batch.receive(socket.as_fd()).is_err() {
+        if batch.receive_one(socket.as_fd()).is_err() {
             return;
         }
         for received in batch.iter().filter(|received| !received.truncated) {

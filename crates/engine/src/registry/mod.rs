@@ -97,12 +97,19 @@ impl Registry {
 
     /// The source with an identity.
     pub fn get(&self, id: SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == id)
+        self.position(id).map(|index| &self.sources[index])
     }
 
     /// The source with an identity, to be changed.
     pub fn get_mut(&mut self, id: SourceId) -> Option<&mut Source> {
-        self.sources.iter_mut().find(|source| source.id == id)
+        self.position(id).map(|index| &mut self.sources[index])
+    }
+
+    /// Identities ascend in the order of creation.
+    fn position(&self, id: SourceId) -> Option<usize> {
+        self.sources
+            .binary_search_by_key(&id, |source| source.id)
+            .ok()
     }
 
     /// The source with an address (any port).
@@ -206,7 +213,8 @@ impl Registry {
         if self.sources.len() >= SOURCES_MAX {
             return Err(AddError::TooMany);
         }
-        self.next_source = self.next_source.wrapping_add(1);
+        // Four thousand million sources later nothing is added any more.
+        self.next_source = self.next_source.checked_add(1).ok_or(AddError::TooMany)?;
         let id = SourceId(self.next_source);
         self.sources.push(Source::new(
             id,
@@ -232,7 +240,7 @@ impl Registry {
     /// Removes a source. The second value is the name of its pool if it was the last one
     /// of it. A pool wants no more sources than it has left.
     pub fn remove(&mut self, id: SourceId) -> Option<(Source, Option<String>)> {
-        let index = self.sources.iter().position(|source| source.id == id)?;
+        let index = self.position(id)?;
         let source = self.sources.remove(index);
         let Some(pool_id) = source.pool else {
             return Some((source, None));

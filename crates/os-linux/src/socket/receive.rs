@@ -111,6 +111,18 @@ impl ReceiveBatch {
         self.fill(socket, libc::MSG_DONTWAIT)
     }
 
+    /// As [`ReceiveBatch::receive`], but one datagram: where each is followed by an answer that
+    /// its sender waits for, the batch's look for a second one is a system call's work for
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReceiveBatch::receive`].
+    pub fn receive_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.clear(1);
+        self.fill_one_by_one(socket, libc::MSG_DONTWAIT, 1)
+    }
+
     /// As [`ReceiveBatch::receive`], but from the error queue: frames of sent packets
     /// with their transmit timestamps, for [`super::LoopedPacket::parse`].
     ///
@@ -160,14 +172,19 @@ impl ReceiveBatch {
         }
     }
 
-    fn fill(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
+    /// Forgets what was received and prepares the first `count` headers.
+    fn clear(&mut self, count: usize) {
         self.filled = 0;
-        for header in &mut self.headers {
+        for header in self.headers.iter_mut().take(count) {
             header.msg_len = 0;
             header.msg_hdr.msg_namelen = NAME_SIZE as libc::socklen_t;
             header.msg_hdr.msg_controllen = CONTROL_SIZE as _;
             header.msg_hdr.msg_flags = 0;
         }
+    }
+
+    fn fill(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
+        self.clear(BATCH_SIZE);
         if !self.one_by_one {
             match self.fill_at_once(socket, flags) {
                 Err(error) if is_missing(&error) => self.one_by_one = true,
@@ -175,7 +192,7 @@ impl ReceiveBatch {
                 result => return result,
             }
         }
-        self.fill_one_by_one(socket, flags)
+        self.fill_one_by_one(socket, flags, BATCH_SIZE)
     }
 
     fn fill_at_once(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
@@ -195,8 +212,13 @@ impl ReceiveBatch {
         Ok(self.filled)
     }
 
-    fn fill_one_by_one(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
-        while let Some(header) = self.headers.get_mut(self.filled) {
+    fn fill_one_by_one(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        flags: libc::c_int,
+        limit: usize,
+    ) -> io::Result<usize> {
+        for header in self.headers.iter_mut().take(limit) {
             // SAFETY: as in `fill_at_once`.
             let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header.msg_hdr, flags) };
             match check_length(result) {
