@@ -384,22 +384,23 @@ fn replayed_requests_and_foreign_cookies() {
 /// Connections over the limit of a client's rate are closed and counted.
 #[test]
 fn rate_limit_of_key_establishments() {
+    const CONNECTIONS: u64 = 40;
     let place = Place::new(&certificate());
     let limit = "ntsratelimit interval 6 burst 2";
     let server = place.start(None, "server", &place.server_lines(&[limit]));
     let address = place.ke_server();
     let mut connections = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..CONNECTIONS {
         connections.push(wait_until("connection", || {
             TcpStream::connect(address).ok()
         }));
     }
     let statistics = wait_until("accepted connections", || {
         let statistics = server.statistics();
-        (statistics.nke_hits == 10).then_some(statistics)
+        (statistics.nke_hits == CONNECTIONS).then_some(statistics)
     });
-    // The token bucket lets some through by chance.
-    assert!(statistics.nke_drops >= 5, "{statistics:?}");
+    // A quarter of those above the burst leaks through, by chance: 28 drops are expected.
+    assert!(statistics.nke_drops >= 12, "{statistics:?}");
 }
 
 /// A thousand connections that say nothing: the memory is bounded, NTP and other key
