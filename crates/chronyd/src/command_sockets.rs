@@ -234,7 +234,10 @@ impl Daemon {
         if let Some(reply) = &reply {
             let _ = send_unix(socket.as_fd(), reply, &sender);
         } else if let Some(pending) = self.engine.take_pending_save() {
-            let saved = self.files.save(&SavedFile::Rtc, &pending.contents);
+            let output = &mut self.output;
+            let mut warn = |text: &str| output.write(Severity::Warning, text);
+            let contents = &pending.contents;
+            let saved = self.files.save(&SavedFile::Rtc, contents, &mut warn);
             if let Err(text) = &saved {
                 self.output.write(Severity::Error, text);
             }

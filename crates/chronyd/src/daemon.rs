@@ -278,7 +278,7 @@ impl Daemon {
         self.register_nts();
         self.poll
             .wait(timeout)
-            .map_err(|error| format!("poll() failed : {}", os_linux::error_text(&error)))?;
+            .map_err(|error| format!("select() failed : {}", os_linux::error_text(&error)))?;
         ready.extend(self.slots.iter().filter_map(|&(slot, socket, descriptor)| {
             let readiness = self.poll.readiness(slot);
             readiness.any().then_some((socket, descriptor, readiness))
@@ -439,7 +439,9 @@ impl Daemon {
                 }
             }
             Action::Save { file, contents } => {
-                if let Err(text) = self.files.save(&file, &contents) {
+                let output = &mut self.output;
+                let mut warn = |text: &str| output.write(Severity::Warning, text);
+                if let Err(text) = self.files.save(&file, &contents, &mut warn) {
                     self.output.write(Severity::Error, &text);
                 }
             }

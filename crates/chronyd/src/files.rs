@@ -38,8 +38,13 @@ fn temporary_path(path: &Path) -> PathBuf {
 }
 
 /// Replaces a file by new contents, which are written under another name, flushed to the
-/// disk and renamed. The error is the text of a message.
-pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
+/// disk and renamed. The error is the text of a message; `warn` is given warnings.
+pub fn replace(
+    path: &Path,
+    contents: &[u8],
+    mode: u32,
+    warn: &mut dyn FnMut(&str),
+) -> Result<(), String> {
     let temporary = temporary_path(path);
     if let Err(error) = std::fs::remove_file(&temporary)
         && error.kind() == io::ErrorKind::IsADirectory
@@ -50,7 +55,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
             os_text(&error)
         ));
     }
-    let written = create_new(&temporary, mode).and_then(|mut file| {
+    let written = create_new(&temporary, mode, warn).and_then(|mut file| {
         file.write_all(contents)?;
         file.sync_all()
     });
@@ -75,16 +80,41 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
 
 /// Creates a file that did not exist; one of that name (or a symbolic link) is removed
 /// first and never followed.
-fn create_new(path: &Path, mode: u32) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+fn create_new(path: &Path, mode: u32, warn: &mut dyn FnMut(&str)) -> io::Result<File> {
+    let attempt = || {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)
+    };
+    insist(path, attempt, warn)
+}
+
+/// Repeats an attempt while the name reappears, and says so after 100, 1000, ... attempts:
+/// somebody who makes the name anew is not given the last word (system chapter, section 4.5).
+fn insist<T>(
+    path: &Path,
+    mut attempt: impl FnMut() -> io::Result<T>,
+    warn: &mut dyn FnMut(&str),
+) -> io::Result<T> {
+    let mut attempts: u64 = 0;
+    let mut said_next: u64 = 100;
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => attempts += 1,
+            ended => return ended,
+        }
+        if attempts == said_next {
+            let name = path.display();
+            warn(&format!("Failing to replace {name} ({attempts} attempts)"));
+            said_next = said_next.saturating_mul(10);
+        }
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
 }
 
 /// Creates a directory with its missing parents. Existing ones are left alone; a directory
@@ -170,9 +200,9 @@ pub fn running_process(pidfile: &Path) -> Option<i32> {
         .then_some(pid)
 }
 
-/// Writes the pidfile. The error is the text of a message.
-pub fn write_pidfile(path: &Path) -> Result<(), String> {
-    create_new(path, 0o644)
+/// Writes the pidfile. The error is the text of a message; `warn` is given warnings.
+pub fn write_pidfile(path: &Path, warn: &mut dyn FnMut(&str)) -> Result<(), String> {
+    create_new(path, 0o644, warn)
         // In one call, so that nobody reads a part of the number.
         .and_then(|mut file| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
         .map_err(|error| format!("Could not open {} : {}", path.display(), os_text(&error)))
@@ -195,6 +225,31 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn unexpected(warning: &str) {
+        panic!("{warning}");
+    }
+
+    #[test]
+    fn a_name_that_reappears_is_insisted_on_and_said() {
+        let mut left = 10_000;
+        let attempt = || {
+            left -= 1;
+            match left {
+                0 => Ok("made"),
+                _ => Err(io::ErrorKind::AlreadyExists.into()),
+            }
+        };
+        let mut said = Vec::new();
+        let mut warn = |text: &str| said.push(text.to_owned());
+        let made = insist(Path::new("/a/b"), attempt, &mut warn);
+        assert_eq!(made.unwrap(), "made");
+        let expected = [100, 1000].map(|n| format!("Failing to replace /a/b ({n} attempts)"));
+        assert_eq!(said, expected);
+        let refused = || Err::<(), _>(io::ErrorKind::PermissionDenied.into());
+        let error = insist(Path::new("/a/b"), refused, &mut unexpected).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
+
     fn me() -> Owner {
         Owner {
             uid: nix::unistd::getuid().as_raw(),
@@ -209,8 +264,8 @@ mod tests {
         let other = folder.path().join("other");
         std::fs::write(&other, "untouched").unwrap();
         std::os::unix::fs::symlink(&other, folder.path().join("drift.tmp")).unwrap();
-        replace(&path, b"one\n", 0o644).unwrap();
-        replace(&path, b"two\n", 0o644).unwrap();
+        replace(&path, b"one\n", 0o644, &mut unexpected).unwrap();
+        replace(&path, b"two\n", 0o644, &mut unexpected).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two\n");
         assert_eq!(std::fs::read(&other).unwrap(), b"untouched");
         assert!(!folder.path().join("drift.tmp").exists());
@@ -220,13 +275,13 @@ mod tests {
     fn failures_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/drift");
-        let error = replace(&path, b"x", 0o644).unwrap_err();
+        let error = replace(&path, b"x", 0o644, &mut unexpected).unwrap_err();
         let start = format!("Could not open {}.tmp : No such file", path.display());
         assert!(error.starts_with(&start), "{error}");
         let path = folder.path().join("directory");
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("full"), "").unwrap();
-        let error = replace(&path, b"x", 0o644).unwrap_err();
+        let error = replace(&path, b"x", 0o644, &mut unexpected).unwrap_err();
         assert!(error.starts_with("Could not replace "), "{error}");
         assert!(!folder.path().join("directory.tmp").exists());
     }
@@ -235,10 +290,10 @@ mod tests {
     fn a_failure_leaves_the_old_contents() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("drift");
-        replace(&path, b"old\n", 0o644).unwrap();
+        replace(&path, b"old\n", 0o644, &mut unexpected).unwrap();
         // The temporary file cannot be made where a folder is in its place.
         std::fs::create_dir(folder.path().join("drift.tmp")).unwrap();
-        replace(&path, b"new\n", 0o644).unwrap_err();
+        replace(&path, b"new\n", 0o644, &mut unexpected).unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), b"old\n");
     }
 
@@ -275,7 +330,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         assert_eq!(running_process(&path), None);
-        write_pidfile(&path).unwrap();
+        write_pidfile(&path, &mut unexpected).unwrap();
         assert_eq!(running_process(&path), Some(std::process::id() as i32));
         std::fs::write(&path, "not a number\n").unwrap();
         assert_eq!(running_process(&path), None);

@@ -34,6 +34,8 @@ pub struct Helpers {
     wanted: usize,
     max_connections: usize,
     threads: Vec<Helper>,
+    /// The last attempt to start a thread failed, which was said.
+    failing: bool,
 }
 
 impl Helpers {
@@ -44,17 +46,29 @@ impl Helpers {
             wanted,
             max_connections,
             threads: Vec::new(),
+            failing: false,
         }
     }
 
-    /// Hands a connection over. Without room it is closed (`false`).
-    pub fn take(&mut self, accepted: Accepted) -> bool {
+    /// Hands a connection over. Without room it is closed (`false`). `say` is given errors.
+    pub fn take(&mut self, accepted: Accepted, say: &mut dyn FnMut(&str)) -> bool {
+        self.bury(say);
         let load = |helper: &Helper| helper.active.load(Ordering::Relaxed);
         let least = self.threads.iter().map(load).min();
         if least != Some(0) && self.threads.len() < self.wanted {
             // Where no thread can be started those that run have to do.
-            if let Ok(helper) = Helper::start(Arc::clone(&self.settings)) {
-                self.threads.push(helper);
+            match Helper::start(Arc::clone(&self.settings)) {
+                Ok(helper) => {
+                    self.threads.push(helper);
+                    self.failing = false;
+                }
+                // Once, as clients may come by the thousand.
+                Err(_) if self.failing => {}
+                Err(error) => {
+                    let reason = os_linux::error_text(&error);
+                    say(&format!("Could not start NTS-KE helper : {reason}"));
+                    self.failing = true;
+                }
             }
         }
         let Some(helper) = self.threads.iter().min_by_key(|helper| load(helper)) else {
@@ -67,6 +81,15 @@ impl Helpers {
         let taken = helper.connections.send(accepted).is_ok();
         helper.waker.wake();
         taken
+    }
+
+    /// Gives up threads that ended by themselves, so that others take their place.
+    fn bury(&mut self, say: &mut dyn FnMut(&str)) {
+        let running = self.threads.len();
+        self.threads.retain(|helper| !helper.handle.is_finished());
+        if self.threads.len() < running {
+            say("NTS-KE helper ended, another takes its place");
+        }
     }
 }
 

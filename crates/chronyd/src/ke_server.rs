@@ -342,7 +342,8 @@ impl KeServer {
             return;
         };
         let text = self.ring.to_text(running(at));
-        if let Err(reason) = files::replace(path, text.as_bytes(), SECRET_MODE) {
+        let mut warn = |text: &str| output.write(Severity::Warning, text);
+        if let Err(reason) = files::replace(path, text.as_bytes(), SECRET_MODE, &mut warn) {
             output.write(Severity::Error, &reason);
             output.write(Severity::Error, log::COULD_NOT_SAVE_SERVER_KEYS);
         }
@@ -429,7 +430,10 @@ impl KeServer {
                 Ok((stream, client)) => {
                     let taken = allow(client.ip())
                         .map_err(|refusal| refusal.to_string())
-                        .and_then(|()| self.take_over(stream, at).map_err(str::to_owned));
+                        .and_then(|()| {
+                            let taken = self.take_over(stream, output, at);
+                            taken.map_err(str::to_owned)
+                        });
                     if let Err(reason) = taken
                         && output.wants_debug()
                     {
@@ -452,7 +456,12 @@ impl KeServer {
     /// # Errors
     ///
     /// Why it is closed.
-    fn take_over(&mut self, stream: TcpStream, at: MonotonicTime) -> Result<(), &'static str> {
+    fn take_over(
+        &mut self,
+        stream: TcpStream,
+        output: &mut Output,
+        at: MonotonicTime,
+    ) -> Result<(), &'static str> {
         const FULL: &str = "too many connections";
         let credentials = self.credentials.in_service().ok_or("no certificate")?;
         // Without the first nothing works, without the second it is slow.
@@ -464,7 +473,10 @@ impl KeServer {
             keys: Arc::clone(self.ring.keys()),
         };
         match &mut self.runner {
-            Runner::Threads(helpers) => helpers.take(accepted).then_some(()).ok_or(FULL),
+            Runner::Threads(helpers) => {
+                let mut say = |text: &str| output.write(Severity::Error, text);
+                helpers.take(accepted, &mut say).then_some(()).ok_or(FULL)
+            }
             Runner::MainLoop {
                 sessions,
                 max_connections,

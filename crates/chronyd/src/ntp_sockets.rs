@@ -117,33 +117,34 @@ impl NtpSockets {
         self.wanted.server_port > 0 && self.wanted.client_port == Some(self.wanted.server_port)
     }
 
-    /// Opens the sockets that are open from start to exit. `Err` is a fatal message.
-    pub fn open_permanent(&mut self, support: &mut SocketSupport) -> Result<OpenReport, String> {
+    /// Opens the sockets that are open from start to exit. Returns what is to be said.
+    pub fn open_permanent(&mut self, support: &mut SocketSupport) -> OpenReport {
         let mut report = OpenReport::default();
         let mut missing = false;
         if self.shares_server_socket() {
             self.open_server(support, [true, true], &mut report);
-            missing |= !self.server.any_open();
+            missing = !self.server.any_open();
         } else if let Some(port) = self.wanted.client_port {
             for family in FAMILIES {
                 self.shared.0[family as usize] =
                     self.open_shared(support, family, port, &mut report);
             }
-            missing |= !self.shared.any_open();
+            // One family is enough; without any the fatal message says it, as chrony's does.
+            report.errors.clear();
+            missing = !self.shared.any_open();
         }
         if self.wanted.ptp_port > 0 {
+            // chrony lives without these: requests over NTP's own port may work.
             for family in FAMILIES {
                 let port = self.wanted.ptp_port;
                 self.ptp.0[family as usize] =
                     self.open_listening(support, family, port, &mut report);
             }
-            missing |= !self.ptp.any_open();
         }
-        match report.fatal.take() {
-            Some(text) => Err(text),
-            None if missing => Err("Could not open NTP sockets".to_owned()),
-            None => Ok(report),
+        if missing && report.fatal.is_none() {
+            report.fatal = Some("Could not open NTP sockets".to_owned());
         }
+        report
     }
 
     /// Opens or closes the server sockets of the families. Returns what is to be said.

@@ -221,7 +221,8 @@ fn prepare(
     create_directories(config, owner, output);
     let unix_path = usable_unix_path(config, owner, output);
     if let Some(path) = &config.process.pid_file {
-        files::write_pidfile(path)?;
+        let mut warn = |text: &str| output.write(Severity::Warning, text);
+        files::write_pidfile(path, &mut warn)?;
     }
     config
         .nts
@@ -258,7 +259,7 @@ fn prepare(
     }
     let mut commands = CommandSockets::open_udp(config, &mut support, output)?;
     let mut sockets = NtpSockets::new(config);
-    sockets.open_permanent(&mut support)?.say(output)?;
+    sockets.open_permanent(&mut support).say(output)?;
     chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;
     open_server_sockets(config, &mut sockets, &mut support, output)?;

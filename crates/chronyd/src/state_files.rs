@@ -50,8 +50,13 @@ impl StateFiles {
         }
     }
 
-    /// Replaces a file. The error is the text of a message.
-    pub fn save(&self, file: &SavedFile, contents: &str) -> Result<(), String> {
+    /// Replaces a file. The error is the text of a message; `warn` is given warnings.
+    pub fn save(
+        &self,
+        file: &SavedFile,
+        contents: &str,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<(), String> {
         let Some(path) = self.path(file) else {
             return Ok(());
         };
@@ -59,7 +64,7 @@ impl StateFiles {
             SavedFile::NtsCookies { .. } => SECRET_MODE,
             SavedFile::Drift | SavedFile::Rtc | SavedFile::Dump { .. } => PUBLIC_MODE,
         };
-        files::replace(&path, contents.as_bytes(), mode)
+        files::replace(&path, contents.as_bytes(), mode, warn)
     }
 
     /// Removes a file, if it exists. The error is the text of a message.
@@ -106,7 +111,9 @@ mod tests {
         let dump = SavedFile::Dump {
             name: "2001:db8::1".into(),
         };
-        files.save(&dump, "1 2\n").unwrap();
+        files
+            .save(&dump, "1 2\n", &mut |text| panic!("{text}"))
+            .unwrap();
         assert_eq!(files.read(&dump).as_deref(), Some("1 2\n"));
         for name in [
             "refid:47505300.dat",
@@ -124,6 +131,10 @@ mod tests {
             .collect();
         left.sort();
         assert_eq!(left, ["192.0.2.1.txt", "notes.dat"]);
-        assert!(files.save(&SavedFile::Drift, "0 0\n").is_ok());
+        assert!(
+            files
+                .save(&SavedFile::Drift, "0 0\n", &mut |text| panic!("{text}"))
+                .is_ok()
+        );
     }
 }

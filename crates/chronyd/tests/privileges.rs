@@ -1,14 +1,15 @@
 //! Users, rights and the system call filter (system chapter, section 4), and every privileged
 //! call refused in turn: the specified message and exit status.
 
+#[path = "privileges/refused.rs"]
+mod refused;
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use os_linux::process::{Filter, Violation};
 use support::{Running, able, finish, is_root, run, wait_until};
 
 /// A user without rights that every system has: number of user and group.
@@ -65,43 +66,6 @@ fn command(socket: &Path, words: &str) -> String {
     ended.stdout
 }
 
-/// Says which calls are refused to the program under test, see [`refused`].
-const REFUSED: &str = "ISOCHRONY_TEST_REFUSED";
-
-/// Not a test by itself: refuses system calls to itself and becomes the program under test.
-#[test]
-fn refuse_and_become_chronyd() {
-    let Ok(order) = std::env::var(REFUSED) else {
-        return;
-    };
-    let (errno, rest) = order.split_once(';').expect("errno;numbers;arguments");
-    let (numbers, arguments) = rest.split_once(';').expect("numbers;arguments");
-    let numbers: Vec<libc::c_long> = numbers
-        .split(',')
-        .map(|number| number.parse().expect("a number"))
-        .collect();
-    let violation = Violation::Fail(errno.parse().expect("errno"));
-    let filter = Filter::deny(&numbers, violation).expect("filter");
-    filter.install().expect("installed");
-    let error = Command::new(support::CHRONYD)
-        .args(arguments.split('\x1f'))
-        .env_remove(REFUSED)
-        .exec();
-    panic!("{error}");
-}
-
-/// Runs the program under test with some system calls refused. Messages and exit status.
-fn refused(errno: i32, numbers: &[libc::c_long], arguments: &[&str]) -> (Vec<String>, Option<i32>) {
-    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    let order = format!("{errno};{};{}", numbers.join(","), arguments.join("\x1f"));
-    let ended = finish(
-        Command::new(std::env::current_exe().expect("own path"))
-            .args(["--exact", "refuse_and_become_chronyd", "--nocapture"])
-            .env(REFUSED, order),
-    );
-    (ended.messages(), ended.status)
-}
-
 /// Dropped messages of a daemon without clock control.
 fn said(messages: &[String]) -> Vec<&str> {
     let usual = ["Disabled control of system clock"];
@@ -110,173 +74,6 @@ fn said(messages: &[String]) -> Vec<&str> {
         .map(String::as_str)
         .filter(|line| !usual.contains(line))
         .collect()
-}
-
-#[test]
-fn a_daemon_that_cannot_drop_its_rights_does_not_run() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    let arguments = [&["-x", "-d", "-t", "1", "-u", "nobody"][..], ALONE].concat();
-    for (number, call, with_reason) in [
-        (libc::SYS_setgroups, "setgroups()", true),
-        (libc::SYS_setgid, "setgid(65534)", true),
-        (libc::SYS_setuid, "setuid(65534)", true),
-        (libc::SYS_prctl, "prctl()", false),
-        (libc::SYS_capset, "cap_set_proc()", false),
-    ] {
-        for (errno, reason) in [
-            (libc::EPERM, "Operation not permitted"),
-            (libc::ENOSYS, "Function not implemented"),
-        ] {
-            let (messages, status) = refused(errno, &[number], &arguments);
-            let expected = match with_reason {
-                true => format!("Fatal error : {call} failed : {reason}"),
-                false => format!("Fatal error : {call} failed"),
-            };
-            assert_eq!(said(&messages), [expected], "{call}");
-            assert_eq!(status, Some(1), "{call}");
-        }
-    }
-}
-
-#[test]
-fn a_kernel_that_refuses_to_be_steered_is_fatal() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    // Without -x, but no call reaches the clock.
-    let numbers = [
-        libc::SYS_adjtimex,
-        libc::SYS_clock_adjtime,
-        libc::SYS_clock_settime,
-        libc::SYS_settimeofday,
-    ];
-    let arguments = [&["-d", "-t", "1"][..], ALONE].concat();
-    for (errno, reason) in [
-        (libc::EPERM, "Operation not permitted"),
-        (libc::ENOSYS, "Function not implemented"),
-    ] {
-        let (messages, status) = refused(errno, &numbers, &arguments);
-        let expected = format!("Fatal error : adjtimex(0x8001) failed : {reason}");
-        assert_eq!((messages, status), (vec![expected], Some(1)));
-    }
-}
-
-#[test]
-fn refused_limits_are_said_and_lived_with() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    let arguments = [&["-x", "-d", "-t", "0", "-m", "-P", "1"][..], ALONE].concat();
-    let scheduler = [libc::SYS_sched_setscheduler];
-    for errno in [libc::EPERM, libc::ENOSYS] {
-        let (messages, status) = refused(errno, &[libc::SYS_prlimit64], &arguments);
-        assert!(
-            messages.contains(&"setrlimit() failed".into()),
-            "{messages:?}"
-        );
-        assert_eq!(status, Some(1), "not synchronised at -t");
-        let (messages, _) = refused(errno, &scheduler, &arguments);
-        let expected = "pthread_setschedparam() failed".to_owned();
-        assert!(messages.contains(&expected), "{messages:?}");
-        let (messages, _) = refused(errno, &[libc::SYS_mlockall], &arguments);
-        let locked = |line: &String| line == "mlockall() failed" || line == "setrlimit() failed";
-        assert!(messages.iter().any(locked), "{messages:?}");
-    }
-    for (priority, bad) in [("0", false), ("100", true), ("-1", true)] {
-        let arguments = [&["-x", "-d", "-t", "0", "-P", priority][..], ALONE].concat();
-        let text = format!("Fatal error : Bad scheduler priority: {priority}");
-        assert_eq!(
-            run(&arguments).messages().contains(&text),
-            bad,
-            "{priority}"
-        );
-    }
-}
-
-#[test]
-fn a_start_without_pipe_or_process_says_so() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    let arguments = [&["-x"][..], ALONE].concat();
-    let pipes = [
-        libc::SYS_pipe2,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_pipe,
-    ];
-    let (messages, status) = refused(libc::EMFILE, &pipes, &arguments);
-    let expected = "Fatal error : pipe() failed : Too many open files".to_owned();
-    assert_eq!((messages, status), (vec![expected], Some(1)));
-    let processes = [
-        libc::SYS_clone,
-        libc::SYS_clone3,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_fork,
-    ];
-    let (messages, status) = refused(libc::EAGAIN, &processes, &arguments);
-    let reason = "Resource temporarily unavailable";
-    let expected = format!("Fatal error : fork() failed : {reason}");
-    assert_eq!((messages, status), (vec![expected], Some(1)));
-}
-
-#[test]
-fn a_background_without_root_folder_or_null_device_says_so() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    let arguments = [&["-x"][..], ALONE].concat();
-    let (messages, status) = refused(libc::EPERM, &[libc::SYS_chdir], &arguments);
-    let expected = "chdir() failed : Operation not permitted".to_owned();
-    assert_eq!((messages, status), (vec![expected], Some(1)));
-    if !support::can_unshare() {
-        return;
-    }
-    let mut command = Command::new("unshare");
-    let script = "mount -t tmpfs none /dev && exec \"$@\"";
-    command.args(["-m", "sh", "-c", script, "sh", support::CHRONYD]);
-    let ended = finish(command.args(&arguments));
-    let expected = "Could not open /dev/null : No such file or directory";
-    assert_eq!(ended.messages(), [expected]);
-    assert_eq!(ended.status, Some(1));
-}
-
-#[test]
-fn a_kernel_without_a_version_is_fatal() {
-    if !able(is_root(), "root") {
-        return;
-    }
-    // The clock is not reached either way.
-    let calls = [
-        libc::SYS_uname,
-        libc::SYS_adjtimex,
-        libc::SYS_clock_adjtime,
-        libc::SYS_clock_settime,
-    ];
-    let arguments = [&["-d", "-t", "0"][..], ALONE].concat();
-    let (messages, status) = refused(libc::ENOSYS, &calls, &arguments);
-    let expected = "Fatal error : uname() failed".to_owned();
-    assert_eq!((messages, status), (vec![expected], Some(1)));
-}
-
-#[test]
-fn a_kernel_without_filters_is_fatal_when_one_is_wanted() {
-    let arguments = [&["-U", "-x", "-d", "-t", "1", "-F", "1"][..], ALONE].concat();
-    let (messages, status) = refused(libc::ENOSYS, &[libc::SYS_seccomp], &arguments);
-    let expected = "Fatal error : Failed to load seccomp rules".to_owned();
-    assert_eq!((messages.last(), status), (Some(&expected), Some(1)));
-    let arguments = [&["-U", "-x", "-d", "-t", "1", "-F", "3"][..], ALONE].concat();
-    let ended = run(&arguments);
-    let expected = "Fatal error : Unsupported filter level".to_owned();
-    assert_eq!(
-        (ended.messages().last(), ended.status),
-        (Some(&expected), Some(1))
-    );
-    let mail = ["-U", "-x", "-d", "-F", "2", "mailonchange root 1"];
-    let ended = run([&mail[..], ALONE].concat());
-    let expected = "Fatal error : mailonchange directive cannot be used with -F enabled";
-    assert_eq!(ended.messages().last().map(String::as_str), Some(expected));
 }
 
 /// A folder that the user nobody owns.

@@ -50,6 +50,7 @@ pub(super) const ALWAYS: &[libc::c_long] = &[
     // Files.
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fchmod,
