@@ -11,7 +11,7 @@ use engine::action::{Action, SavedFile};
 use engine::engine::Engine;
 use engine::event::{Datagram, Now, SendFailed, Socket};
 use os_linux::clock::{monotonic_time, raw_time};
-use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout, WakeReceiver, wake_pipe};
+use os_linux::event::{Interest, PollSet, Readiness, Signals, Timeout};
 use os_linux::socket::{ReceiveBatch, SocketSupport};
 
 use crate::answering::packet_time;
@@ -43,9 +43,8 @@ pub enum End {
     Failed,
 }
 
-/// Places of the first two descriptors in the poll set.
-const SIGNAL_SLOT: usize = 0;
-const WAKE_SLOT: usize = 1;
+/// Place in the poll set of what signals and helper threads wake the loop with.
+const WAKE_SLOT: usize = 0;
 
 /// Timers that may fire in one turn before their pace is looked at, at least (ntp chapter,
 /// section 19), …
@@ -90,7 +89,6 @@ pub struct Daemon {
     /// The MS-SNTP signing service, if there is one.
     pub(crate) signing: Option<Signing>,
     resolver: Resolver,
-    wakeups: WakeReceiver,
     pub(crate) poll: PollSet,
     /// Taken while its datagrams are dealt with.
     pub(crate) batch: Option<ReceiveBatch>,
@@ -124,15 +122,15 @@ impl Daemon {
         logs: MeasurementLogs,
         sockets: NtpSockets,
         support: SocketSupport,
-        files: StateFiles,
+        signals: &Signals,
         config: &Config,
     ) -> std::io::Result<Self> {
         // Some sockets are open from start to exit.
         engine.set_server_open(sockets.is_listening());
-        let (waker, wakeups) = wake_pipe()?;
         if config.server.signd_directory.is_some() {
             output.write(Severity::Info, "MS-SNTP authentication enabled");
         }
+        let waker = signals.waker();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
         let serving = Serving::new(&engine, &support, config.server.threads, Arc::clone(&wake))?;
         Ok(Self {
@@ -142,7 +140,7 @@ impl Daemon {
             sockets,
             commands: CommandSockets::default(),
             support,
-            files,
+            files: StateFiles::new(config),
             supervisor: Supervisor::default(),
             reload_dumps: false,
             devices: Devices::default(),
@@ -155,7 +153,6 @@ impl Daemon {
             signing: config.server.signd_directory.as_deref().map(Signing::new),
             signing_ready: false,
             resolver: Resolver::new(wake),
-            wakeups,
             poll: PollSet::default(),
             batch: Some(ReceiveBatch::new()),
             config: config.clone(),
@@ -209,7 +206,8 @@ impl Daemon {
                 Timeout::until_monotonic(timer, at.monotonic)
             });
             self.wait(signals, timeout, &mut ready)?;
-            if self.poll.readiness(SIGNAL_SLOT).any() && signals.take().is_some() {
+            let awakened = self.poll.readiness(WAKE_SLOT).any();
+            if awakened && signals.take().is_some() {
                 return Ok(End::Asked);
             }
             let woken = now();
@@ -221,8 +219,7 @@ impl Daemon {
                 self.serve_signing();
             }
             // Helpers wake the loop after they have handed over what they have.
-            if self.poll.readiness(WAKE_SLOT).any() {
-                self.wakeups.drain();
+            if awakened {
                 while let Some(answer) = self.resolver.poll_answer() {
                     self.engine
                         .handle_resolved(now(), answer.query, &answer.addresses);
@@ -253,7 +250,6 @@ impl Daemon {
     ) -> Result<(), String> {
         self.poll.clear();
         self.poll.add(signals.as_fd(), Interest::READ);
-        self.poll.add(self.wakeups.as_fd(), Interest::READ);
         self.slots.clear();
         for (socket, descriptor) in self.sockets.iter() {
             let slot = self
@@ -317,10 +313,11 @@ impl Daemon {
     /// When timers keep firing at a pace that no configuration asks for: a bug, which must not
     /// become a flood of requests.
     fn run_timers(&mut self) -> Result<(Now, Option<MonotonicTime>), String> {
-        let start = monotonic_time();
+        let mut start = None;
         let mut fired = 0;
         loop {
             let at = now();
+            let start = *start.get_or_insert(at.monotonic);
             let due = self.engine.poll_timeout();
             if due.is_none_or(|timer| timer > at.monotonic) {
                 return Ok((at, due));

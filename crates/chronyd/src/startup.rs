@@ -35,7 +35,6 @@ use crate::notification::Supervisor;
 use crate::ntp_sockets::NtpSockets;
 use crate::output::Output;
 use crate::random::KernelRandom;
-use crate::state_files::StateFiles;
 use crate::{
     call_filter, cards, configuration, defaults, privileges, real_time_clock, start_checks,
 };
@@ -168,8 +167,7 @@ fn initialise(
         config.logging.directory.as_deref(),
         u32::try_from(config.logging.banner_interval).unwrap_or(0),
     );
-    let files = StateFiles::new(config);
-    match Daemon::new(engine, output, logs, sockets, support, files, config) {
+    match Daemon::new(engine, output, logs, sockets, support, &signals, config) {
         Ok(mut daemon) => {
             daemon.commands = commands;
             daemon.devices = devices;

@@ -45,9 +45,13 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 impl Waker {
     /// Wakes the loop. Any number of calls before the loop's next turn wake it once.
     pub fn wake(&self) {
-        // A full pipe is a loop that will wake anyway, and a closed one a loop that has
-        // ended, so there is no error to report.
-        let _ = write_byte(self.0.as_raw_fd(), 1);
+        wake_descriptor(self.0.as_raw_fd());
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -90,11 +94,14 @@ pub(crate) fn read(descriptor: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<
 }
 
 /// Writes one byte to a descriptor number. Safe to call in a signal handler.
-pub(crate) fn write_byte(descriptor: libc::c_int, byte: u8) -> io::Result<()> {
+///
+/// A full pipe is a loop that will wake anyway, and a closed one a loop that has ended, so there is
+/// no error to report.
+pub(super) fn wake_descriptor(descriptor: libc::c_int) {
+    let byte = 1u8;
     // SAFETY: one byte is readable at the address; a descriptor that is not open is an
     // error of the call and no unsoundness.
-    let result = unsafe { libc::write(descriptor, (&raw const byte).cast(), 1) };
-    crate::error::check_length(result).map(drop)
+    unsafe { libc::write(descriptor, (&raw const byte).cast(), 1) };
 }
 
 #[cfg(test)]

@@ -1,28 +1,33 @@
-//! Signals as input of the loop: the handler writes the signal's number to a pipe.
+//! Signals as input of the loop: the handler keeps the signal's number and wakes the loop
+//! through a pipe, the same that helper threads use, so that there is one descriptor to watch.
 //!
 //! A signal between a check and the wait is thus never lost, which a flag alone cannot
-//! promise (system chapter, section 2.5).
+//! promise (system chapter, section 2.5); nor is one when the pipe is full, since the loop
+//! then wakes anyway.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::pipe::{pipe, read, write_byte};
+use super::pipe::{WakeReceiver, Waker, wake_descriptor, wake_pipe};
 use crate::error::CallError;
-use crate::socket::set_non_blocking;
 
 /// The pipe's writing end, −1 before [`Signals::install`]. Global because a handler has
 /// no other way to it.
 static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
 
-/// Handled signals of the process, to be watched for [`super::Interest::READ`].
+/// The last signal that arrived and was not taken, 0 if there is none.
+static PENDING: AtomicI32 = AtomicI32::new(0);
+
+/// Handled signals of the process and wake-ups by its threads, to be watched for
+/// [`super::Interest::READ`].
 ///
 /// There is one per process; the handlers stay for its life.
 #[derive(Debug)]
 pub struct Signals {
-    read: OwnedFd,
+    receiver: WakeReceiver,
     /// Kept open as long as handlers may write to it.
-    _write: OwnedFd,
+    waker: Waker,
 }
 
 impl Signals {
@@ -32,20 +37,18 @@ impl Signals {
     ///
     /// `sigaction(<n>) failed` or `pipe() failed`; `EALREADY` while another value lives.
     pub fn install(signals: &[i32]) -> Result<Self, CallError> {
-        let (read, write) = pipe().map_err(|error| CallError::new("pipe", error))?;
-        for end in [&read, &write] {
-            set_non_blocking(end.as_fd()).map_err(|error| CallError::new("fcntl", error))?;
-        }
-        let number = write.as_raw_fd();
+        let (waker, receiver) = wake_pipe().map_err(|error| CallError::new("pipe", error))?;
         SIGNAL_PIPE
-            .compare_exchange(-1, number, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(
+                -1,
+                waker.as_fd().as_raw_fd(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
             .map_err(|_| {
                 CallError::new("sigaction", io::Error::from_raw_os_error(libc::EALREADY))
             })?;
-        let installed = Self {
-            read,
-            _write: write,
-        };
+        let installed = Self { receiver, waker };
         for &signal in signals {
             let handler = forward as extern "C" fn(libc::c_int);
             set_action(signal, handler as libc::sighandler_t)?;
@@ -53,13 +56,15 @@ impl Signals {
         Ok(installed)
     }
 
-    /// The next signal that has arrived, if any.
+    /// What other threads wake the loop with.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Takes all pending wake-ups, and the last signal that has arrived, if any.
     pub fn take(&self) -> Option<i32> {
-        let mut byte = [0];
-        match read(self.read.as_fd(), &mut byte) {
-            Ok(1) => Some(byte[0].into()),
-            _ => None,
-        }
+        self.receiver.drain();
+        Some(PENDING.swap(0, Ordering::AcqRel)).filter(|&signal| signal != 0)
     }
 }
 
@@ -72,7 +77,7 @@ impl Drop for Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.read.as_fd()
+        self.receiver.as_fd()
     }
 }
 
@@ -134,18 +139,15 @@ fn set_action(signal: i32, handler: libc::sighandler_t) -> Result<(), CallError>
     Ok(())
 }
 
-/// The handler: an atomic load, a write, and errno as it was, all of which are safe in a
+/// The handler: an atomic store, an atomic load, a write, and errno as it was, all of which are safe in a
 /// signal handler.
 extern "C" fn forward(signal: libc::c_int) {
     // SAFETY: the C library's errno of this thread always exists.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { *errno };
-    let descriptor = SIGNAL_PIPE.load(Ordering::Acquire);
-    if descriptor >= 0 {
-        // Signal numbers are below 65. A full pipe holds thousands of signals already.
-        let _ = write_byte(descriptor, signal as u8);
-    }
+    PENDING.store(signal, Ordering::Release);
+    wake_descriptor(SIGNAL_PIPE.load(Ordering::Acquire));
     // SAFETY: as above.
     unsafe { *errno = before };
 }
@@ -169,8 +171,18 @@ mod tests {
         }
         set.wait(Timeout::NEVER).expect("wait");
         assert!(set.readiness(slot).readable());
-        assert_eq!(signals.take(), Some(libc::SIGUSR1));
         assert_eq!(signals.take(), Some(libc::SIGUSR2));
+        assert_eq!(signals.take(), None);
+        // Wake-ups are no signals, and however many there are, a signal is seen.
+        for _ in 0..100_000 {
+            signals.waker().wake();
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        assert_eq!(signals.take(), Some(libc::SIGUSR1));
+        assert_eq!(set.wait(Timeout::NOW).expect("wait"), 0);
+        signals.waker().wake();
+        assert_eq!(set.wait(Timeout::NOW).expect("wait"), 1);
         assert_eq!(signals.take(), None);
         ignore_broken_pipe().expect("ignore");
         // SAFETY: raising an ignored signal.
