@@ -170,4 +170,27 @@ mod tests {
         assert_eq!(queue.take_response(&[0, 0, 4, 0x81]), Err(BadResponse));
         assert_eq!(queue.take_response(&[0, 0, 0, 13, 0]), Ok(None));
     }
+
+    proptest::proptest! {
+        /// Whatever the service sends, a response is within what was read, and is given to the one
+        /// who waits, once.
+        #[test]
+        fn any_response(
+            length in 0..1200u32,
+            body in proptest::collection::vec(proptest::num::u8::ANY, 0..1200),
+        ) {
+            let mut queue = SigningQueue::default();
+            queue.push(7, 1, [0; 48]);
+            let read = [&length.to_be_bytes()[..], &body].concat();
+            if let Ok(Some(response)) = queue.take_response(&read) {
+                proptest::prop_assert_eq!(response.client, 7);
+                proptest::prop_assert_eq!(response.length, 4 + length as usize);
+                proptest::prop_assert!(response.length <= read.len());
+                proptest::prop_assert!(
+                    response.signed.is_none_or(|signed| signed.len() + 16 == response.length)
+                );
+                proptest::prop_assert!(queue.is_empty());
+            }
+        }
+    }
 }
