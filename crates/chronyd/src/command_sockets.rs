@@ -2,6 +2,7 @@
 //! for each family, and the datagram socket of the Unix domain. What a datagram means is the
 //! engine's business.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
@@ -13,8 +14,8 @@ use discipline::journal::Severity;
 use engine::action::SavedFile;
 use engine::engine::CommandPeer;
 use os_linux::socket::{
-    IpFamily, Outgoing, SocketSupport, UdpOptions, UnixSender, bind_unix_datagram, is_link_local,
-    receive_unix, send_datagram, send_unix,
+    IpFamily, Outgoing, ReceiveBatch, SocketSupport, UdpOptions, UnixSender, bind_unix_datagram,
+    is_link_local, receive_unix, send_datagram, send_unix,
 };
 
 use crate::daemon::{Daemon, now};
@@ -172,17 +173,31 @@ impl Daemon {
         self.run_actions();
     }
 
+    /// One datagram is all there is from a client that waits for its answer. One that gets no
+    /// answer may be of a flood, which is taken in batches so that the queue has room for others.
     fn serve_udp_commands(&mut self, kind: CommandSocket) {
+        if !self.take_udp_commands(kind, ReceiveBatch::receive_one) {
+            self.take_udp_commands(kind, ReceiveBatch::receive);
+        }
+    }
+
+    /// Whether anything got an answer.
+    fn take_udp_commands(
+        &mut self,
+        kind: CommandSocket,
+        receive: fn(&mut ReceiveBatch, BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> bool {
         let open = match kind {
             CommandSocket::Ipv6 => &self.commands.ipv6,
             _ => &self.commands.ipv4,
         };
         let (Some(socket), Some(batch)) = (open, &mut self.batch) else {
-            return;
+            return false;
         };
-        if batch.receive_one(socket.as_fd()).is_err() {
-            return;
+        if receive(batch, socket.as_fd()).is_err() {
+            return false;
         }
+        let mut answered = false;
         for received in batch.iter().filter(|received| !received.truncated) {
             let Some(remote) = received.source else {
                 continue;
@@ -204,7 +219,9 @@ impl Daemon {
             };
             // A client that is gone gets nothing; it would ask again.
             let _ = send_datagram(socket.as_fd(), &reply, &outgoing);
+            answered = true;
         }
+        answered
     }
 
     /// Only senders that can be answered are listened to. An abstract name could not be by

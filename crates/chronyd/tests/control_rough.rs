@@ -296,5 +296,14 @@ fn a_flood_from_a_host_that_is_not_allowed() {
     });
     flood.set_nonblocking(true).unwrap();
     assert!(flood.recv(&mut [0; 2000]).is_err());
+    // What is left of the flood in the socket's queue may cost others a request or two.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE / TRIES)).unwrap();
+    assert!((0..TRIES).any(|sequence| {
+        socket
+            .send_to(&tracking(sequence), daemon.commands)
+            .unwrap();
+        socket.recv(&mut [0; 2000]).is_ok()
+    }));
     daemon.finish();
 }
