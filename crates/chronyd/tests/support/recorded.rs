@@ -249,8 +249,9 @@ impl<'a> Replay<'a> {
         );
         let ahead_s = self.clock_ahead_s;
         let tolerance_s = match self.root {
-            Root::AsRecorded => ROUNDING_S,
-            Root::Measured => MEASURED_S,
+            // A clock set by hand is behind by the time the command took.
+            Root::AsRecorded if ahead_s == 0.0 => ROUNDING_S,
+            Root::AsRecorded | Root::Measured => MEASURED_S,
         };
         let after = |later: NtpTimestamp, earlier: NtpTimestamp| later.since(earlier).to_seconds();
         let from_sending_s = after(ours.receive, sent) - ahead_s;
