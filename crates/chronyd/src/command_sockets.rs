@@ -251,14 +251,11 @@ impl Daemon {
         if let Some(reply) = &reply {
             let _ = send_unix(socket.as_fd(), reply, &sender);
         } else if let Some(pending) = self.engine.take_pending_save() {
-            let output = &mut self.output;
-            let mut warn = |text: &str| output.write(Severity::Warning, text);
-            let contents = &pending.contents;
-            let saved = self.files.save(&SavedFile::Rtc, contents, &mut warn);
-            if let Err(text) = &saved {
-                self.output.write(Severity::Error, text);
+            let saved = self.save(&SavedFile::Rtc, &pending.contents);
+            // Saving needs the whole daemon, so the socket is looked up again.
+            if let Some((socket, _)) = &self.commands.unix {
+                let _ = send_unix(socket.as_fd(), &pending.reply(saved), &sender);
             }
-            let _ = send_unix(socket.as_fd(), &pending.reply(saved.is_ok()), &sender);
         }
     }
 }

@@ -289,6 +289,17 @@ impl Daemon {
         self.end = Some(End::Asked);
     }
 
+    /// Writes a state file and says what went wrong; whether it was written.
+    pub(crate) fn save(&mut self, file: &SavedFile, contents: &str) -> bool {
+        let output = &mut self.output;
+        let mut warn = |text: &str| output.write(Severity::Warning, text);
+        let saved = self.files.save(file, contents, &mut warn);
+        if let Err(text) = &saved {
+            self.output.write(Severity::Error, text);
+        }
+        saved.is_ok()
+    }
+
     /// Says why the daemon cannot go on, and ends the loop at its next turn.
     pub(crate) fn fail(&mut self, text: &str) {
         self.output.write(Severity::Fatal, text);
@@ -436,11 +447,7 @@ impl Daemon {
                 }
             }
             Action::Save { file, contents } => {
-                let output = &mut self.output;
-                let mut warn = |text: &str| output.write(Severity::Warning, text);
-                if let Err(text) = self.files.save(&file, &contents, &mut warn) {
-                    self.output.write(Severity::Error, &text);
-                }
+                self.save(&file, &contents);
             }
             Action::Remove { file } => {
                 if let Err(text) = self.files.remove(&file) {

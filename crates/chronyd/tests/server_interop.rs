@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::namespace::{Namespace, build_hurry};
+use support::namespace::{Namespace, OPENNTPD_SETUP, build_hurry};
 use support::{CHRONYD, Running, able, finish, peers};
 
 mod support;
@@ -143,15 +143,6 @@ fn ntpsec() {
     command.args(["-n", "-g", "-c"]).arg(&configuration);
     place.synchronises("ntpsec", &mut command, "sys_peer");
 }
-
-/// OpenNTPD insists on a user and on folders.
-const OPENNTPD_SETUP: &str = "mount -t tmpfs none /var/lib\n\
-    mkdir -p /var/lib/openntpd/db /var/lib/openntpd/run /var/lib/openntpd/empty\n\
-    { cat /etc/passwd; echo ntpd:x:64000:64000::/var/lib/openntpd/empty:/bin/false; } \
-    > \"$1/passwd\"\n\
-    { cat /etc/group; echo ntpd:x:64000:; } > \"$1/group\"\n\
-    mount --bind \"$1/passwd\" /etc/passwd\n\
-    mount --bind \"$1/group\" /etc/group";
 
 #[test]
 fn openntpd() {

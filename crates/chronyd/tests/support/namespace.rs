@@ -44,6 +44,15 @@ impl Namespace {
     }
 }
 
+/// OpenNTPD insists on a user and on folders: what a [`Namespace`] for it is set up with.
+pub(crate) const OPENNTPD_SETUP: &str = "mount -t tmpfs none /var/lib\n\
+    mkdir -p /var/lib/openntpd/db /var/lib/openntpd/run /var/lib/openntpd/empty\n\
+    { cat /etc/passwd; echo ntpd:x:64000:64000::/var/lib/openntpd/empty:/bin/false; } \
+    > \"$1/passwd\"\n\
+    { cat /etc/group; echo ntpd:x:64000:; } > \"$1/group\"\n\
+    mount --bind \"$1/passwd\" /etc/passwd\n\
+    mount --bind \"$1/group\" /etc/group";
+
 /// Builds the library that lets daemons believe in their adjustments, for `LD_PRELOAD`.
 pub(crate) fn build_hurry(folder: &Path) -> PathBuf {
     let library = folder.join("hurry.so");
