@@ -9,6 +9,7 @@ use crate::event::Socket;
 use crate::ids::SourceId;
 use crate::names::{Family, QueryId};
 use crate::nts_client::EstablishmentId;
+use crate::refclock::RefclockId;
 
 /// Longest NTP packet that is sent, with room for the NTP-over-PTP prefix.
 pub const PACKET_MAX: usize = 1140 + 56;
@@ -212,6 +213,12 @@ pub enum Action {
     ReadCard {
         /// Index of the interface.
         interface: u32,
+    },
+    /// Read a reference clock: report [`crate::Engine::handle_refclock_data`] for what it says,
+    /// and in any case [`crate::Engine::refclock_polled`].
+    PollRefclock {
+        /// Which one.
+        clock: RefclockId,
     },
     /// A special mode is over, and normal operation begins: report readiness and add the
     /// configured sources.

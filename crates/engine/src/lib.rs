@@ -25,6 +25,7 @@ pub mod leap;
 pub mod names;
 pub mod nts_client;
 pub mod random;
+pub mod refclock;
 pub mod registry;
 pub mod server;
 pub mod settings;

@@ -143,7 +143,8 @@ pub fn family(family: AddressFamily) -> Option<Family> {
     }
 }
 
-fn select_options(options: ConfSelectOptions) -> SelectOptions {
+/// Selection options as configured.
+pub(crate) fn select_options(options: ConfSelectOptions) -> SelectOptions {
     SelectOptions {
         noselect: options.noselect,
         prefer: options.prefer,

@@ -271,6 +271,19 @@ impl Steering {
         self.collect(now);
     }
 
+    /// Whether leap seconds are known from a list or a time zone.
+    pub fn has_leap_database(&mut self) -> bool {
+        self.reference.leap().has_database()
+    }
+
+    /// TAI − UTC at a time (POSIX seconds), if it is known.
+    pub fn tai_offset_s(&mut self, seconds: i64, journal: &mut Journal) -> Option<i32> {
+        self.reference
+            .leap()
+            .look_up(seconds, journal)?
+            .tai_offset_s
+    }
+
     /// Whether another program was found to steer the clock since the last call.
     pub fn take_interference(&mut self) -> bool {
         self.clock.driver_mut().take_interference()

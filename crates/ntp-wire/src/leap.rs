@@ -27,6 +27,16 @@ impl LeapIndicator {
         }
     }
 
+    /// The letter of logs and reports.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Normal => 'N',
+            Self::InsertSecond => '+',
+            Self::DeleteSecond => '-',
+            Self::Unsynchronised => '?',
+        }
+    }
+
     /// The two bits of the wire.
     pub const fn bits(self) -> u8 {
         self as u8

@@ -59,8 +59,8 @@ pub use manual::{ManualInput, ManualRefusal, ManualReport, ManualSample};
 pub use rtc::{Rtc, RtcAction, RtcCoefficients, RtcPreset, RtcReport, RtcSettings, preset_clock};
 pub use smoothing::{Smoothing, SmoothingReport, SmoothingSettings};
 pub use state::{
-    DriftRecord, MakeStep, MaxChange, Mode, Reference, ReferenceSettings, Request, Steering,
-    TrackingReport, can_still_synchronise,
+    DriftRecord, LocalDrift, MakeStep, MaxChange, Mode, Reference, ReferenceSettings, Request,
+    Steering, TrackingReport, can_still_synchronise,
 };
 pub use step_detector::StepDetector;
 pub use temperature::{TemperatureCompensation, TemperatureCurve};

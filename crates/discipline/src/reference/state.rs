@@ -22,6 +22,7 @@ use super::local_reference::{LocalReference, LocalReferenceSettings};
 use super::mail::MailRequest;
 
 pub use report::TrackingReport;
+pub use update::LocalDrift;
 
 /// Smallest skew taken from a drift file, s/s (section 12.1).
 const MIN_SKEW: f64 = 1e-12;
@@ -204,6 +205,8 @@ pub struct Reference {
     rms: RmsOffset,
     last_update: Option<MonotonicTime>,
     last_interval_s: f64,
+    /// Adjustments to a stable clock since the last update.
+    adjustments: u32,
     unsynchronised_since: MonotonicTime,
     /// |o − u| of the previous tracking line, seconds.
     previous_error_s: f64,
@@ -283,6 +286,7 @@ impl Reference {
             rms: RmsOffset::default(),
             last_update: None,
             last_interval_s: 0.0,
+            adjustments: 0,
             unsynchronised_since: steering.now.monotonic,
             previous_error_s: 0.0,
             drift_age_s: 0.0,

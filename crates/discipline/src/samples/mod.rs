@@ -54,3 +54,4 @@ pub use statistics::{
     TrackingData,
 };
 pub use store::SampleStore;
+pub use text::padded_exponent;

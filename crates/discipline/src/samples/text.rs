@@ -33,8 +33,8 @@ pub(crate) fn exponent(value: f64, precision: usize) -> String {
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
-/// `%<width>.<precision>e`
-pub(crate) fn padded_exponent(value: f64, width: usize, precision: usize) -> String {
+/// `%<width>.<precision>e` of C.
+pub fn padded_exponent(value: f64, width: usize, precision: usize) -> String {
     format!("{:>width$}", exponent(value, precision))
 }
 

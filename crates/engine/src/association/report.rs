@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use discipline::samples::padded_exponent;
 use discipline::time::CookedTime;
 use ntp_wire::{LeapIndicator, Mode, NtpTimestamp};
 
@@ -155,7 +156,7 @@ impl MeasurementRow<'_> {
             "{} {:<15} {} {:2} {tests}  {:2} {:2} {:4.2} {} {} {} {} {} {:08X} {}{} {} {}",
             date_and_time(time),
             self.name,
-            leap_character(message.header.leap),
+            message.header.leap.letter(),
             message.header.stratum,
             self.poll,
             message.header.poll_log2,
@@ -178,15 +179,6 @@ fn date_and_time(time: CookedTime) -> String {
     time.utc().to_string()
 }
 
-fn leap_character(leap: LeapIndicator) -> char {
-    match leap {
-        LeapIndicator::Normal => 'N',
-        LeapIndicator::InsertSecond => '+',
-        LeapIndicator::DeleteSecond => '-',
-        LeapIndicator::Unsynchronised => '?',
-    }
-}
-
 /// The letter of logs and reports (ntp chapter, section 15.1).
 pub fn source_character(source: TimestampSource) -> char {
     match source {
@@ -196,28 +188,7 @@ pub fn source_character(source: TimestampSource) -> char {
     }
 }
 
-/// `%10.3e` of C: at least two digits of exponent, with its sign.
+/// `%10.3e` of C.
 fn exponent(value: f64) -> String {
-    let text = format!("{value:.3e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else {
-        return format!("{text:>10}");
-    };
-    let (sign, digits) = exponent
-        .strip_prefix('-')
-        .map_or(('+', exponent), |digits| ('-', digits));
-    let text = format!("{mantissa}e{sign}{digits:0>2}");
-    format!("{text:>10}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exponents_are_written_as_by_c() {
-        assert_eq!(exponent(0.0), " 0.000e+00");
-        assert_eq!(exponent(-1.0), "-1.000e+00");
-        assert_eq!(exponent(6.932e-5), " 6.932e-05");
-        assert_eq!(exponent(1e123), "1.000e+123");
-    }
+    padded_exponent(value, 10, 3)
 }

@@ -50,7 +50,7 @@ impl Engine {
         // Looking at all sources for each one that is added takes minutes for thousands of
         // them; at the start it is done once, in [`Engine::all_sources_added`].
         if self.sources_added {
-            self.selector.refresh_options(&self.registry.views());
+            self.refresh_options();
         }
         let has_address = added.iter().any(|id| {
             self.registry
@@ -105,7 +105,7 @@ impl Engine {
             self.announce(format!("Removed pool {pool}"), cause);
         }
         if !self.leaving {
-            self.selector.refresh_options(&self.registry.views());
+            self.refresh_options();
             self.update_server_sockets();
             self.serving.stale = true;
             self.select(now, None);
@@ -181,6 +181,7 @@ impl Engine {
             self.actions.push_back(Action::SourcesReady);
         }
         self.start_devices(now);
+        self.start_refclocks(now);
         let ids: Vec<SourceId> = self
             .registry
             .iter()

@@ -17,6 +17,7 @@ mod membership;
 mod nts_sessions;
 mod one_shot;
 mod packets;
+mod refclocks;
 mod resolving;
 mod selection;
 mod serving;
@@ -46,6 +47,7 @@ use crate::event::{Now, Socket};
 use crate::ids::SourceId;
 use crate::names::{Family, NameQueue};
 use crate::random::RandomSource;
+use crate::refclock::Refclock;
 use crate::registry::{Origin, Registry};
 use crate::settings::{SourceDefaults, selection_settings};
 use crate::steering::{ClockSetup, Steering};
@@ -106,6 +108,8 @@ struct EngineSettings {
 pub struct Engine {
     settings: EngineSettings,
     registry: Registry,
+    /// Created before all sources of the registry.
+    refclocks: Vec<Refclock>,
     names: NameQueue,
     selector: Selector,
     schedule: TransmissionSchedule,
@@ -172,6 +176,7 @@ impl Engine {
                 max_clock_error: config.clock.max_clock_error_ppm * 1e-6,
             },
             registry: Registry::default(),
+            refclocks: Vec::new(),
             names: NameQueue::default(),
             selector: Selector::new(selection_settings(config, messages)),
             schedule: TransmissionSchedule::new(),
@@ -237,6 +242,7 @@ impl Engine {
             .chain(self.next_broadcast())
             .chain(self.devices.next_timeout())
             .chain(self.next_card_timeout())
+            .chain(self.next_refclock_timeout())
             .min()
     }
 
@@ -263,7 +269,11 @@ impl Engine {
             self.with_association(id, now, |association, cx| association.handle_timeout(cx));
             return;
         }
-        if self.drive_devices(now) || self.drive_cards(now) || self.broadcast_if_due(now) {
+        if self.drive_devices(now)
+            || self.drive_refclocks(now)
+            || self.drive_cards(now)
+            || self.broadcast_if_due(now)
+        {
             return;
         }
         if self.normal_mode_at.is_some_and(|at| at <= now.monotonic) {
@@ -292,7 +302,7 @@ impl Engine {
     /// begins.
     pub fn all_sources_added(&mut self, now: Now) {
         self.sources_added = true;
-        self.selector.refresh_options(&self.registry.views());
+        self.refresh_options();
         self.update_server_sockets();
         if self.mode() == Mode::Normal {
             self.start_broadcasts(now);

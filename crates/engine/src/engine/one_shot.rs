@@ -34,9 +34,15 @@ impl Engine {
             source.address().is_some()
                 && source.association.operating_mode() != OperatingMode::Offline
         });
-        can_still_synchronise(active.map(|source| {
-            let updates = u32::from(source.association.reachability().updates());
-            (updates, source.statistics.samples().len() as u32)
+        let sources = active.map(|source| (source.association.reachability(), &source.statistics));
+        let clocks = self
+            .refclocks
+            .iter()
+            .map(|clock| (clock.reachability(), clock.statistics()));
+        can_still_synchronise(sources.chain(clocks).map(|(reachability, statistics)| {
+            // At most 64.
+            let samples = statistics.samples().len() as u32;
+            (u32::from(reachability.updates()), samples)
         }))
     }
 

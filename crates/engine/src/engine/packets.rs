@@ -5,6 +5,7 @@ use discipline::time::RawTime;
 use ntp_wire::LeapIndicator;
 use ntp_wire::ptp::{PREFIX_LENGTH, PtpPrefix};
 
+use super::selection::all_views;
 use super::{Engine, Served};
 use crate::action::{Action, Outgoing, Payload};
 use crate::association::{
@@ -234,10 +235,29 @@ impl Engine {
         if leap::is_close(self.steering.leap_second_s(), now.raw, &[cooked]) {
             source.status.leap = former;
         } else if source.status.leap != former {
-            let voted = self.selector.voted_leap(&self.registry.views());
-            self.steering.update_leap(now, voted, &mut self.journal);
-            self.propagate(now);
+            self.follow_votes(now);
         }
+    }
+
+    /// As [`Engine::follow_leap`] for the new leap status of a reference clock.
+    pub(super) fn follow_refclock_leap(&mut self, now: Now, index: usize, leap: LeapIndicator) {
+        let (cooked, _) = self.steering.cook(now.raw);
+        let is_close = leap::is_close(self.steering.leap_second_s(), now.raw, &[cooked]);
+        if let Some(clock) = self.refclocks.get_mut(index)
+            && clock.leap() != leap
+            && !is_close
+        {
+            clock.set_leap(leap);
+            self.follow_votes(now);
+        }
+    }
+
+    fn follow_votes(&mut self, now: Now) {
+        let voted = self
+            .selector
+            .voted_leap(&all_views(&self.refclocks, &self.registry));
+        self.steering.update_leap(now, voted, &mut self.journal);
+        self.propagate(now);
     }
 
     fn transmit(&mut self, id: SourceId, outcome: &Outcome) {

@@ -2,14 +2,34 @@
 //! clock that everything stored has to follow (discipline chapter, sections 1.4, 7 and 9).
 
 use discipline::reference::driver::INTERFERENCE;
-use discipline::samples::{Outcome, ReferenceUpdate};
+use discipline::samples::{Outcome, ReferenceUpdate, SourceView};
 
 use super::Engine;
 use crate::event::Now;
 use crate::ids::SourceId;
+use crate::refclock::Refclock;
+use crate::registry::{Registry, Source};
 use crate::steering::Change;
 
+/// What selection sees of all sources, in the order of their creation.
+pub(super) fn all_views<'a>(
+    refclocks: &'a [Refclock],
+    registry: &'a Registry,
+) -> Vec<SourceView<'a>> {
+    refclocks
+        .iter()
+        .map(Refclock::view)
+        .chain(registry.iter().map(Source::view))
+        .collect()
+}
+
 impl Engine {
+    /// Selection options follow a change of the sources.
+    pub(super) fn refresh_options(&mut self) {
+        self.selector
+            .refresh_options(&all_views(&self.refclocks, &self.registry));
+    }
+
     /// Runs selection. `trigger` is the source whose new sample is the reason, if that is
     /// the reason.
     pub(super) fn select(&mut self, now: Now, trigger: Option<SourceId>) {
@@ -17,7 +37,7 @@ impl Engine {
         let selection = self.selector.select(
             cooked,
             trigger.map(|id| id.0),
-            &self.registry.views(),
+            &all_views(&self.refclocks, &self.registry),
             &mut self.journal,
         );
         match selection.outcome {
@@ -32,11 +52,14 @@ impl Engine {
     }
 
     fn update_reference(&mut self, now: Now, update: &ReferenceUpdate) {
-        let Some(source) = self.registry.get(SourceId(update.key)) else {
+        let id = SourceId(update.key);
+        let source = self.registry.get(id).map(Source::address_text);
+        let Some(name) = source.or_else(|| self.refclock(id).map(Refclock::name)) else {
             return;
         };
-        self.steering
-            .update(now, update, source.address_text(), &mut self.journal);
+        // A few bytes every few seconds.
+        let name = name.to_owned();
+        self.steering.update(now, update, &name, &mut self.journal);
         self.propagate(now);
         self.end_special_mode(now);
     }
@@ -63,6 +86,7 @@ impl Engine {
                     self.serving.adjustments.latest_offset_s = change.offset_s;
                     self.nts.clock_updates += 1;
                     self.shift_cards(Some(&change));
+                    self.shift_refclocks(Some(&change));
                     for source in self.registry.iter_mut() {
                         source.statistics.shift(&change);
                         source.association.handle_adjustment(&change);
@@ -71,6 +95,7 @@ impl Engine {
                 Change::Unknown => {
                     history_is_void = true;
                     self.shift_cards(None);
+                    self.shift_refclocks(None);
                     if let Some(log) = self.server_shared().client_log() {
                         log.timestamps().clear();
                     }
@@ -80,6 +105,9 @@ impl Engine {
                     }
                 }
                 Change::Dispersion(dispersion_s) => {
+                    for clock in &mut self.refclocks {
+                        clock.handle_dispersion(dispersion_s);
+                    }
                     for source in self.registry.iter_mut() {
                         source.statistics.add_dispersion(dispersion_s);
                         source.association.handle_dispersion(dispersion_s);

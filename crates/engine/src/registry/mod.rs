@@ -9,8 +9,6 @@ mod source;
 
 use std::net::{IpAddr, SocketAddr};
 
-use discipline::samples::SourceView;
-
 pub use source::{
     NtsOptions, Origin, Source, SourceAuthenticator, SourceSpec, SpecKind, UNKNOWN_STATUS,
     placeholder_text,
@@ -133,9 +131,11 @@ impl Registry {
         self.pools.iter().find(|pool| pool.id == id)
     }
 
-    /// What selection sees of all sources.
-    pub fn views(&self) -> Vec<SourceView<'_>> {
-        self.sources.iter().map(Source::view).collect()
+    /// An identity for something that is not kept here, but before all that is.
+    pub(crate) fn reserve_id(&mut self) -> Result<SourceId, AddError> {
+        // Four thousand million sources later nothing is added any more.
+        self.next_source = self.next_source.checked_add(1).ok_or(AddError::TooMany)?;
+        Ok(SourceId(self.next_source))
     }
 
     /// Adds the source or pool of `spec`. The result has the new sources (several for a
@@ -213,9 +213,7 @@ impl Registry {
         if self.sources.len() >= SOURCES_MAX {
             return Err(AddError::TooMany);
         }
-        // Four thousand million sources later nothing is added any more.
-        self.next_source = self.next_source.checked_add(1).ok_or(AddError::TooMany)?;
-        let id = SourceId(self.next_source);
+        let id = self.reserve_id()?;
         self.sources.push(Source::new(
             id,
             spec.clone(),

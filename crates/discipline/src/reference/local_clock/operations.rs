@@ -1,7 +1,7 @@
 //! The changes that can be made to the clock (discipline chapter, sections 2.2 and 2.7).
 
 use crate::journal::Journal;
-use crate::samples::is_sane;
+use crate::samples::{ClockChange, is_sane};
 
 use super::super::Now;
 use super::{Announcement, ChangeKind, ClockRefusal, LocalClock, PPM};
@@ -33,6 +33,24 @@ impl LocalClock {
         correction_rate: f64,
         journal: &mut Journal,
     ) -> Result<(), ClockRefusal> {
+        let change = self.change(now, frequency, offset_s, correction_rate, journal)?;
+        self.announce_change(
+            change.when,
+            change.frequency,
+            change.offset_s,
+            ChangeKind::Adjust,
+        );
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        now: Now,
+        frequency: f64,
+        offset_s: f64,
+        correction_rate: f64,
+        journal: &mut Journal,
+    ) -> Result<ClockChange, ClockRefusal> {
         self.require_sane(now, offset_s, journal)?;
         let frequency = if frequency.is_finite() {
             frequency
@@ -45,9 +63,29 @@ impl LocalClock {
         let relative = self.change_base(now, base_ppm, journal);
         self.remaining_s += offset_s;
         self.set_correction_rate(correction_rate);
-        self.announce_change(when, relative, offset_s, ChangeKind::Adjust);
         self.schedule_slew(now, journal);
-        Ok(())
+        Ok(ClockChange {
+            when,
+            frequency: relative,
+            offset_s,
+        })
+    }
+
+    /// As [`LocalClock::accumulate`], but without announcing the change: who asks for it tells
+    /// those whom it concerns (section 17.6).
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalClock::accumulate`].
+    pub fn accumulate_silently(
+        &mut self,
+        now: Now,
+        frequency: f64,
+        offset_s: f64,
+        correction_rate: f64,
+        journal: &mut Journal,
+    ) -> Result<ClockChange, ClockRefusal> {
+        self.change(now, frequency, offset_s, correction_rate, journal)
     }
 
     /// Adds an offset to be removed (F+, seconds); see [`LocalClock::accumulate`].

@@ -1,8 +1,6 @@
 //! What the reference tells: served state, tracking report, tracking log (discipline
 //! chapter, sections 9.9, 10 and 19).
 
-use ntp_wire::LeapIndicator;
-
 use crate::journal::LogFile;
 use crate::samples::ReferenceUpdate;
 use crate::time::CookedTime;
@@ -133,7 +131,7 @@ impl Reference {
                 values.time.utc(),
                 self.skew * 1e6,
                 e(values.offset_s, 10, 3),
-                leap_letter(self.leap.status()),
+                self.leap.status().letter(),
                 e(offset_sd_s, 10, 3),
                 e(values.uncorrected_s, 10, 3),
                 e(self.root_delay_s, 10, 3),
@@ -141,15 +139,5 @@ impl Reference {
                 e(values.max_error_s, 10, 3),
             )
         });
-    }
-}
-
-/// Letter of a leap status in the tracking log.
-fn leap_letter(leap: LeapIndicator) -> char {
-    match leap {
-        LeapIndicator::Normal => 'N',
-        LeapIndicator::InsertSecond => '+',
-        LeapIndicator::DeleteSecond => '-',
-        LeapIndicator::Unsynchronised => '?',
     }
 }

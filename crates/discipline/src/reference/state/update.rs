@@ -1,6 +1,6 @@
 //! An update of the reference by selection or by hand (discipline chapter, section 9.2).
 
-use crate::samples::ReferenceUpdate;
+use crate::samples::{ClockChange, ReferenceUpdate};
 use crate::time::CookedTime;
 
 use super::super::mail::MailRequest;
@@ -51,6 +51,17 @@ pub(super) fn weight_frequency(
         residual,
         skew: own_skew + gain * (measured_skew - own_skew) + spread.max(0.0).sqrt(),
     }
+}
+
+/// By how much the system clock drifted from a stable clock beside it (section 17.6).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LocalDrift {
+    /// δf: the system clock gains more than before, s/s.
+    pub frequency: f64,
+    /// δo: the system clock is fast by more than before, seconds.
+    pub offset_s: f64,
+    /// Time since the last such adjustment, seconds.
+    pub elapsed_s: f64,
 }
 
 /// What an update will do to the clock.
@@ -159,9 +170,35 @@ impl Reference {
         true
     }
 
+    /// Between updates: the clock follows a stable one beside it (section 17.6), without the
+    /// change being announced. Only while synchronised.
+    pub fn follow_local_clock(
+        &mut self,
+        drift: &LocalDrift,
+        steering: &mut Steering<'_>,
+    ) -> Option<ClockChange> {
+        if !self.is_synchronised() {
+            return None;
+        }
+        self.adjustments = self.adjustments.saturating_add(1);
+        let ratio = self.settings.correction_time_ratio * 0.5;
+        let own = self.offset_sd_s * self.last_interval_s / f64::from(self.adjustments);
+        let rate = ratio * (drift.offset_s.abs() * drift.elapsed_s).max(own);
+        let change = steering.clock.accumulate_silently(
+            steering.now,
+            drift.frequency,
+            drift.offset_s,
+            rate,
+            steering.journal,
+        );
+        // A refusal is logged.
+        change.ok()
+    }
+
     /// State of the new reference (step 4).
     fn take_over(&mut self, update: &ReferenceUpdate, weighted: &WeightedFrequency) {
         self.updated = true;
+        self.adjustments = 0;
         self.source = Some(update.key);
         self.stratum = update.stratum.saturating_add(1).min(MAX_STRATUM);
         self.reference_id = update.reference_id;

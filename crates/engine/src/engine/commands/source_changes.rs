@@ -143,9 +143,17 @@ impl Engine {
         }
     }
 
-    /// With an unspecified address a reference clock is meant, of which the engine has none
-    /// yet.
+    /// With an unspecified address a reference clock is meant.
     fn change_offset(&mut self, request: &ModifyOffset) -> Answer {
+        if request.address == Address::Unspecified {
+            let offset_s = request.offset_s.value();
+            let clock = self.refclock_by_reference_id(request.ref_id)?;
+            clock.set_offset(offset_s);
+            let name = clock.name().to_owned();
+            self.journal
+                .info(format!("Source {name} new offset {offset_s:.6}"));
+            return DONE;
+        }
         self.set_of_source(request.address, |source, journal| {
             source.set_offset_correction(request.offset_s.value(), journal);
         })
@@ -153,17 +161,24 @@ impl Engine {
 
     /// As for [`Engine::change_offset`].
     pub(super) fn change_select_options(&mut self, request: &ModifySelectOptions) -> Answer {
-        let id = self.source_by_address(request.address)?;
-        let source = self.registry.get_mut(id).ok_or(Status::NoSuchSource)?;
-        let old = wire_options(source.select);
+        let (options, name) = if request.address == Address::Unspecified {
+            let clock = self.refclock_by_reference_id(request.ref_id)?;
+            let name = clock.name().to_owned();
+            (&mut clock.select, name)
+        } else {
+            let id = self.source_by_address(request.address)?;
+            let source = self.registry.get_mut(id).ok_or(Status::NoSuchSource)?;
+            let name = source.address_text().to_owned();
+            (&mut source.select, name)
+        };
+        let old = wire_options(*options);
         let kept = control_wire::SelectOptions(old.0 & !request.mask_options().0);
         let new = kept.union(request.new_options());
         if new != old {
-            source.select = select_options(new);
-            let name = source.address_text();
+            *options = select_options(new);
             self.journal
                 .info(format!("Source {name} selection options modified"));
-            self.selector.refresh_options(&self.registry.views());
+            self.refresh_options();
         }
         DONE
     }
@@ -223,22 +238,20 @@ impl Engine {
     /// Saves the samples of every source with an address, one file each; a file of a source
     /// without samples goes (discipline chapter, section 5).
     pub fn dump_sources(&mut self) {
-        for source in self.registry.iter() {
-            if source.address().is_none() {
-                continue;
-            }
-            let file = SavedFile::Dump {
-                name: source.address_text().to_owned(),
-            };
-            self.actions
-                .push_back(if source.statistics.samples().is_empty() {
-                    Action::Remove { file }
-                } else {
-                    Action::Save {
-                        file,
-                        contents: dump_of(source).to_text(),
-                    }
-                });
+        let clocks = self.refclocks.iter();
+        let clocks = clocks.map(|clock| (clock.dump_name(), clock.dump()));
+        let known = self.registry.iter().filter(|s| s.address().is_some());
+        let known = known.map(|source| (source.address_text().to_owned(), dump_of(source)));
+        for (name, dump) in clocks.chain(known) {
+            let file = SavedFile::Dump { name };
+            self.actions.push_back(if dump.samples.is_empty() {
+                Action::Remove { file }
+            } else {
+                Action::Save {
+                    file,
+                    contents: dump.to_text(),
+                }
+            });
         }
     }
 

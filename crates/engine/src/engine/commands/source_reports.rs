@@ -10,7 +10,7 @@ use discipline::time::CookedTime;
 
 use super::super::Engine;
 use super::Answer;
-use super::targets::address_of;
+use super::targets::{Indexed, address_of};
 use super::wire::{
     float, key_type, leap_status, low_bits, timespec_of_ntp, timestamp_source, wire_options,
 };
@@ -41,29 +41,43 @@ fn age_of_sample_s(now: CookedTime, sample: CookedTime) -> u32 {
 impl Engine {
     pub(super) fn number_of_sources(&self) -> Answer {
         Ok(Reply::NSources(NSources {
-            // At most 65536.
-            n_sources: self.registry.len() as u32,
+            // At most 65536 and as many clocks as lines were written.
+            n_sources: (self.refclocks.len() + self.registry.len()) as u32,
         }))
     }
 
     pub(super) fn source_data(&self, now: Now, index: &Index) -> Answer {
         let source = self.source_by_index(index)?;
         let (now, _) = self.steering.cook(now.raw);
+        let view = source.view();
+        let (address, poll, mode) = match &source {
+            Indexed::Ntp(source) => (
+                address_of(source),
+                source.association.reported_poll().into(),
+                if source.is_peer() {
+                    SourceMode::Peer
+                } else {
+                    SourceMode::Client
+                },
+            ),
+            Indexed::Refclock(clock) => (
+                Address::Ipv4(clock.reference_id().into()),
+                // Within −32 … 32.
+                clock.poll() as i16,
+                SourceMode::ReferenceClock,
+            ),
+        };
         let mut data = SourceData {
-            ip_addr: address_of(source),
-            poll: source.association.reported_poll().into(),
-            stratum: source.status.stratum.into(),
-            state: summary(self.selector.state(source.id.0)),
-            mode: if source.is_peer() {
-                SourceMode::Peer
-            } else {
-                SourceMode::Client
-            },
-            reachability: source.association.reachability().register().into(),
+            ip_addr: address,
+            poll,
+            stratum: view.stratum.into(),
+            state: summary(self.selector.state(view.key)),
+            mode,
+            reachability: view.reachability.register().into(),
             since_sample_s: NEVER_S,
             ..SourceData::default()
         };
-        match source.statistics.last_sample() {
+        match source.statistics().last_sample() {
             Some(sample) => {
                 data.since_sample_s = age_of_sample_s(now, sample.time);
                 data.orig_latest_meas_s = float(sample.measured_offset_s);
@@ -78,10 +92,10 @@ impl Engine {
     pub(super) fn source_statistics(&self, now: Now, index: &Index) -> Answer {
         let source = self.source_by_index(index)?;
         let (now, _) = self.steering.cook(now.raw);
-        let report = source.statistics.report(now);
+        let report = source.statistics().report(now);
         Ok(Reply::SourceStats(SourceStats {
-            ref_id: own_reference_id(source),
-            ip_addr: address_of(source),
+            ref_id: source.reference_id(),
+            ip_addr: source.address(),
             n_samples: report.samples,
             n_runs: report.runs,
             span_s: report.span_s,
@@ -100,14 +114,15 @@ impl Engine {
 
     pub(super) fn selection_data(&self, index: &Index) -> Answer {
         let source = self.source_by_index(index)?;
-        let report = self.selector.report(&source.view());
+        let view = source.view();
+        let report = self.selector.report(&view);
         Ok(Reply::SelectData(SelectData {
-            ref_id: own_reference_id(source),
-            ip_addr: address_of(source),
+            ref_id: source.reference_id(),
+            ip_addr: source.address(),
             // The letters of all states are ASCII.
             state_char: report.state.letter() as u8,
-            authentication: source.authenticator.is_authenticated().into(),
-            leap: leap_status(source.status.leap),
+            authentication: view.authenticated.into(),
+            leap: leap_status(view.leap),
             conf_options: wire_options(report.configured),
             eff_options: wire_options(report.effective),
             // Saturates.
@@ -241,9 +256,4 @@ impl Engine {
         data.tx_timestamp_source = timestamp_source(report.transmit_source);
         data.rx_timestamp_source = timestamp_source(report.receive_source);
     }
-}
-
-/// Reference ID of the source itself: of its address, whatever it announces with `copy`.
-fn own_reference_id(source: &Source) -> u32 {
-    source.address().map_or(0, ntp_wire::refid::reference_id)
 }
