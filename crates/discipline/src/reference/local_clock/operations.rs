@@ -40,9 +40,11 @@ impl LocalClock {
             change.offset_s,
             ChangeKind::Adjust,
         );
+        self.schedule_slew(now, journal);
         Ok(())
     }
 
+    /// Changes base frequency and remaining correction; the caller schedules the slew.
     fn change(
         &mut self,
         now: Now,
@@ -63,7 +65,6 @@ impl LocalClock {
         let relative = self.change_base(now, base_ppm, journal);
         self.remaining_s += offset_s;
         self.set_correction_rate(correction_rate);
-        self.schedule_slew(now, journal);
         Ok(ClockChange {
             when,
             frequency: relative,
@@ -85,7 +86,9 @@ impl LocalClock {
         correction_rate: f64,
         journal: &mut Journal,
     ) -> Result<ClockChange, ClockRefusal> {
-        self.change(now, frequency, offset_s, correction_rate, journal)
+        let change = self.change(now, frequency, offset_s, correction_rate, journal)?;
+        self.schedule_slew(now, journal);
+        Ok(change)
     }
 
     /// Adds an offset to be removed (F+, seconds); see [`LocalClock::accumulate`].
