@@ -18,6 +18,7 @@ use engine::server::{Outcome, Reader, Request, Responder, ResponseBuffer, Server
 use crate::clock::TrueTime;
 use crate::driver::SharedClock;
 use crate::equipment::{Chip, NtsServer};
+use crate::refclock::Attached;
 use crate::world::Packet;
 
 /// First port of client sockets.
@@ -59,6 +60,7 @@ pub struct Client {
     pub stamps: TimestampSource,
     /// Its real-time clock chip.
     pub chip: Option<Chip>,
+    pub(crate) refclocks: Vec<Attached>,
     pub(crate) nts_server: Option<NtsServer>,
     pub(crate) timer: Option<TrueTime>,
     /// Sources that are added when `initstepslew` is over.
@@ -98,6 +100,7 @@ impl Client {
             requests: 0,
             stamps: TimestampSource::Daemon,
             chip: None,
+            refclocks: Vec::new(),
             nts_server: None,
             timer: None,
             later_sources,
@@ -148,6 +151,7 @@ impl Client {
                     chip.obey(now, order);
                 }
             }
+            Action::PollRefclock { clock } => self.poll_refclock(now, clock),
             Action::Exit { status } => self.exit_status = Some(status),
             _ => {}
         }

@@ -18,6 +18,7 @@ pub mod grid;
 pub mod link;
 pub mod optimal;
 pub mod random;
+pub mod refclock;
 pub mod scenario;
 pub mod server;
 pub mod world;

@@ -26,6 +26,7 @@ use crate::clock::{Oscillator, SimClock, TrueTime};
 use crate::driver::{SharedClock, SimDriver, SimKernel};
 use crate::equipment::Chip;
 use crate::link::Link;
+use crate::refclock::{self, SimRefclock};
 use crate::server::{Announcement, SimServer};
 use crate::world::{NodeId, World};
 
@@ -121,6 +122,8 @@ pub struct ClientSetup<'a> {
     pub precision_s: f64,
     /// Its real-time clock chip, which it tracks.
     pub chip: Option<Chip>,
+    /// The devices of its reference clocks, in the order of the configuration.
+    pub refclocks: &'a [SimRefclock],
 }
 
 impl Default for ClientSetup<'_> {
@@ -145,6 +148,7 @@ impl Default for ClientSetup<'_> {
             controls_clock: true,
             precision_s: PRECISION_S,
             chip: None,
+            refclocks: &[],
         }
     }
 }
@@ -263,6 +267,8 @@ fn make_client(
         estimator: setup.estimator,
     };
     let mut engine = Engine::new(&config, engine_setup, journal, now)?;
+    let devices = setup.refclocks;
+    let refclocks = refclock::attach(&config, devices, setup.seed, world.now(), &mut engine)?;
     for rule in &config.server.access {
         let changed = engine.change_access(rule, false);
         changed.map_err(|error| error.to_string())?;
@@ -292,6 +298,7 @@ fn make_client(
     let mut client = Client::new(address, clock, engine, later);
     client.more_addresses = addresses.collect();
     client.chip = setup.chip;
+    client.refclocks = refclocks;
     client.dumps.clone_from(&setup.dumps);
     client.temperature = setup.temperature;
     Ok((client, first))

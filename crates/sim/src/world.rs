@@ -199,6 +199,7 @@ impl World {
         let at = client.now(now);
         client.engine.handle_wakeup(at);
         client.read_chip_if_due(now);
+        client.hear_refclocks(now);
         if client
             .engine
             .poll_timeout()
@@ -263,7 +264,8 @@ impl World {
             .poll_timeout()
             .map(|timer| client.clock.lock().when(timer));
         let reading = client.chip.and_then(|chip| chip.next_reading());
-        let timer = timer.into_iter().chain(reading).min();
+        let message = client.next_refclock_message();
+        let timer = timer.into_iter().chain(reading).chain(message).min();
         if client.timer != timer {
             client.timer = timer;
             if let Some(timer) = timer {
