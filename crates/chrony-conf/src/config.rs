@@ -12,7 +12,6 @@ use crate::hwtimestamp::HardwareTimestamping;
 use crate::limits::RateLimit;
 use crate::local::LocalReference;
 use crate::logging::LogSettings;
-use crate::not_yet::NotYet;
 use crate::nts::NtsSettings;
 use crate::options::Options;
 use crate::refclock::RefclockSpec;
@@ -71,8 +70,6 @@ pub struct Config {
     pub logging: LogSettings,
     /// The process and its files.
     pub process: ProcessSettings,
-    /// What it uses that is not supported yet.
-    pub not_yet: Vec<NotYet>,
 }
 
 impl Config {
@@ -110,7 +107,6 @@ impl Config {
                 user: defaults.user.clone(),
                 ..ProcessSettings::default()
             },
-            not_yet: Vec::new(),
         }
     }
 }

@@ -55,7 +55,6 @@ pub mod limits;
 pub mod load;
 pub mod local;
 pub mod logging;
-pub mod not_yet;
 pub mod nts;
 pub mod numbers;
 pub mod options;

@@ -13,7 +13,7 @@ use crate::lexer::{self, LINE_LENGTH_MAX, Word};
 use crate::options::Options;
 use crate::sources::AddressFamily;
 use crate::table::{self, Directive, LoaderDirective, Parser};
-use crate::{access, clock, glob, not_yet, text};
+use crate::{access, clock, glob, text};
 
 /// Most nested files.
 const INCLUDE_LEVEL_MAX: usize = 10;
@@ -212,12 +212,6 @@ impl<'a> Loader<'a> {
             Parser::Loader(kind) => self.own_directive(kind, current, words, &mut arguments)?,
             _ => table::apply(directive, &mut self.loaded.config, &mut arguments)?,
         }
-        not_yet::note(
-            &mut self.loaded.config.not_yet,
-            directive.name,
-            words,
-            current.location,
-        );
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! The directive table: every word of the language, how it is read, whether `-p` prints it.
 //!
-//! To add a directive: one entry here, a field in [`Config`], and, if it has no effect
-//! yet, an entry in [`crate::not_yet`].
+//! To add a directive: one entry here and a field in [`Config`].
 
 use crate::arguments::{Arguments, keyword};
 use crate::config::{AuthSelectMode, Config};

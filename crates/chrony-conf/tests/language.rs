@@ -262,18 +262,6 @@ fn nested_files_end() {
     assert_eq!(missing.diagnostics[0].location, None);
 }
 
-#[test]
-fn what_is_not_supported_yet_is_noted_once() {
-    let config = load(&[("a.conf", "refclock SHM 0\nRefclock SHM 1\n")])
-        .into_result()
-        .expect("no error");
-    let warnings = chrony_conf::not_yet::warnings(&config.not_yet);
-    let listed = chrony_conf::not_yet::NOT_YET
-        .iter()
-        .any(|(feature, _)| *feature == "refclock");
-    assert_eq!(warnings.len(), usize::from(listed));
-}
-
 /// Words near to the language, so that random lines get far.
 fn word() -> impl Strategy<Value = String> {
     let names: Vec<&str> = chrony_conf::table::names();

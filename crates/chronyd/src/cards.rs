@@ -6,18 +6,16 @@ use std::io;
 use chrony_conf::Config;
 use chrony_conf::hwtimestamp::{HardwareTimestamping, ReceiveFilter as ConfiguredFilter};
 use discipline::journal::Severity;
-use discipline::samples::{DeviceTime, Reading};
+use discipline::samples::Reading;
 use engine::engine::CardSettings;
 use os_linux::error_text;
 use os_linux::hardware::{
-    EnableError, HardwareClock, ReadingMethod, ReceiveFilter, SystemDevices, TimestampDevices,
-    WantedFilter, enable_hardware_timestamping,
+    EnableError, ReceiveFilter, SystemDevices, TimestampDevices, WantedFilter,
+    enable_hardware_timestamping,
 };
 
+use crate::hardware_reader::HardwareReader;
 use crate::output::Output;
-
-/// Readings of a card's clock that make one sample.
-const READINGS: usize = 25;
 
 /// The entry of `hwtimestamp` that stands for all other interfaces.
 const ALL_INTERFACES: &str = "*";
@@ -25,11 +23,7 @@ const ALL_INTERFACES: &str = "*";
 struct Card {
     name: String,
     settings: CardSettings,
-    clock: Box<dyn HardwareClock>,
-    /// Cross timestamps may be used (`nocrossts` is not given).
-    cross: bool,
-    /// The method that works, once one did.
-    method: Option<ReadingMethod>,
+    clock: HardwareReader,
 }
 
 /// The interfaces with timestamping switched on.
@@ -116,9 +110,7 @@ impl Cards {
         self.cards.push(Card {
             name: name.to_owned(),
             settings: card_settings(entry, enabled.index),
-            clock: enabled.clock,
-            cross: !entry.nocrossts,
-            method: None,
+            clock: HardwareReader::new(enabled.clock, !entry.nocrossts),
         });
         true
     }
@@ -147,30 +139,8 @@ impl Cards {
             .devices
             .as_ref()
             .and_then(|devices| devices.link_speed_mbps(&card.name).ok());
-        (card.read(), speed.map(|speed| speed.unwrap_or(0)))
-    }
-}
-
-impl Card {
-    /// Reads by the first method that works, which is kept for good.
-    fn read(&mut self) -> Vec<Reading> {
-        let mut readings = Vec::with_capacity(READINGS);
-        let methods = ReadingMethod::ALL.into_iter().filter(|method| {
-            self.method.is_none_or(|kept| kept == *method)
-                && (self.cross || *method != ReadingMethod::Precise)
-        });
-        for method in methods {
-            if self.clock.read(method, READINGS, &mut readings).is_ok() {
-                self.method = Some(method);
-                let readings = readings.iter().map(|reading| Reading {
-                    before: reading.before,
-                    device: DeviceTime::from_ns(reading.device.as_ns()),
-                    after: reading.after,
-                });
-                return readings.collect();
-            }
-        }
-        Vec::new()
+        let readings = card.clock.read().unwrap_or_default();
+        (readings, speed.map(|speed| speed.unwrap_or(0)))
     }
 }
 

@@ -7,7 +7,7 @@ use chrony_conf::files::{Reader, SystemReader};
 use chrony_conf::keys::KeyFile;
 use chrony_conf::options::{BuildDefaults, Options};
 use chrony_conf::sources::AddressFamily;
-use chrony_conf::{Config, Message, Severity as ConfSeverity, load, not_yet, print, render};
+use chrony_conf::{Config, Message, Severity as ConfSeverity, load, print, render};
 use discipline::journal::Severity;
 use ntp_wire::{Key, KeyRing};
 
@@ -74,9 +74,6 @@ pub fn read(arguments: &Arguments, output: &mut Output, reader: &dyn Reader) -> 
     if !loaded.diagnostics.is_empty() {
         explain(&loaded.diagnostics);
         return None;
-    }
-    if !arguments.print_config {
-        say(output, &not_yet::warnings(&loaded.config.not_yet));
     }
     Some(loaded.config)
 }

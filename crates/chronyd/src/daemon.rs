@@ -25,6 +25,7 @@ use crate::measurement_logs::MeasurementLogs;
 use crate::notification::Supervisor;
 use crate::ntp_sockets::{NtpSockets, OpenReport};
 use crate::output::Output;
+use crate::refclocks::Refclocks;
 use crate::resolver::{Resolver, has_route};
 use crate::serving::Serving;
 use crate::signing::Signing;
@@ -78,6 +79,8 @@ pub struct Daemon {
     pub reload_dumps: bool,
     /// Sensor, chip and cards.
     pub devices: Devices,
+    /// Devices of reference clocks.
+    pub refclocks: Refclocks,
     /// The chip is to be measured before anything else (`-s`), given what its file says.
     pub initial_rtc: Option<Option<RtcCoefficients>>,
     /// The NTS-KE server, if there are certificates for one.
@@ -144,6 +147,7 @@ impl Daemon {
             supervisor: Supervisor::default(),
             reload_dumps: false,
             devices: Devices::default(),
+            refclocks: Refclocks::default(),
             initial_rtc: None,
             ke_server: None,
             establishments: KeyEstablishments::new(config),
@@ -218,6 +222,7 @@ impl Daemon {
             if std::mem::take(&mut self.signing_ready) {
                 self.serve_signing();
             }
+            self.serve_refclocks(woken);
             // Helpers wake the loop after they have handed over what they have.
             if awakened {
                 while let Some(answer) = self.resolver.poll_answer() {
@@ -271,6 +276,7 @@ impl Daemon {
             .devices
             .chip_descriptor()
             .map(|descriptor| self.poll.add(descriptor, Interest::READ));
+        self.refclocks.register(&mut self.poll);
         self.register_nts();
         self.poll
             .wait(timeout)

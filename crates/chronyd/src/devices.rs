@@ -95,6 +95,7 @@ impl Daemon {
             }
             Action::Rtc(order) => self.run_rtc_order(*order),
             Action::ReadCard { interface } => self.read_card(*interface),
+            Action::PollRefclock { clock } => self.poll_refclock(*clock),
             _ => {}
         }
     }

@@ -1,21 +1,18 @@
-//! What the start looks at besides the steps that build something: reference clocks as
-//! configured, and the time of the last run (`-s`).
+//! What the start looks at besides the steps that build something: the end of NTP's time, and
+//! the time of the last run (`-s`).
 
 use std::time::UNIX_EPOCH;
 
 use chrony_conf::Config;
-use chrony_conf::start::{Features, check_refclock};
 use discipline::journal::{Entry, Journal, Severity};
 use discipline::reference::preset_clock;
 use discipline::time::RawTime;
-use ntp_wire::KeyKind;
 use os_linux::clock::{KernelClock, SystemKernel, raw_time};
 
 use crate::arguments::Arguments;
 use crate::defaults;
 use crate::output::Output;
 use crate::real_time_clock::ChipAtStart;
-use crate::refclock_devices;
 
 /// Seconds that NTP timestamps tell apart.
 const WINDOW_LENGTH_S: i64 = 1 << 32;
@@ -27,20 +24,6 @@ const WINDOW_WARNING_S: f64 = 10.0 * 365.0 * 86400.0;
 pub fn end_of_time(now: RawTime) -> Option<String> {
     let end = RawTime::from_parts(defaults::WINDOW_START_S + WINDOW_LENGTH_S - 1, 0);
     (end.since(now) < WINDOW_WARNING_S).then(|| format!("Assumed NTP time ends at {}!", end.utc()))
-}
-
-/// Checks every reference clock and opens its device once. The error is a fatal message.
-pub fn refclocks(config: &Config, output: &mut Output) -> Result<(), String> {
-    let all_types = |_: KeyKind| true;
-    let features = Features {
-        pps: false,
-        key_types: &all_types,
-    };
-    for spec in &config.refclocks {
-        check_refclock(spec, config, &features).map_err(|message| message.text)?;
-        refclock_devices::check(spec, output)?;
-    }
-    Ok(())
 }
 
 /// `-s`: the clock is set by the real-time clock chip, or at least not left before the last

@@ -35,6 +35,7 @@ use crate::notification::Supervisor;
 use crate::ntp_sockets::NtpSockets;
 use crate::output::Output;
 use crate::random::KernelRandom;
+use crate::refclocks::Refclocks;
 use crate::{
     call_filter, cards, configuration, defaults, privileges, real_time_clock, start_checks,
 };
@@ -160,6 +161,7 @@ fn initialise(
         commands,
         support,
         devices,
+        refclocks,
         initial_rtc,
         ke_server,
     } = parts;
@@ -171,6 +173,7 @@ fn initialise(
         Ok(mut daemon) => {
             daemon.commands = commands;
             daemon.devices = devices;
+            daemon.refclocks = refclocks;
             daemon.initial_rtc = initial_rtc;
             daemon.ke_server = ke_server;
             daemon.supervisor = Supervisor::new(arguments);
@@ -193,6 +196,7 @@ struct Parts {
     commands: CommandSockets,
     support: SocketSupport,
     devices: Devices,
+    refclocks: Refclocks,
     initial_rtc: Option<Option<RtcCoefficients>>,
     ke_server: Option<KeServer>,
 }
@@ -246,7 +250,7 @@ fn prepare(
     let measure_chip = arguments.set_from_rtc
         && start_checks::restore_time(arguments, config, &chip, output)
         && chip.tracked.is_some();
-    start_checks::refclocks(config, output)?;
+    let refclocks = Refclocks::open(config, output)?;
     let keys = Arc::new(configuration::load_keys(config, output, reader));
     let cards = Cards::enable(config, &cards::system_devices, output)?;
     if !cards.is_empty() {
@@ -306,6 +310,7 @@ fn prepare(
             .map_err(|error| error.to_string())?;
     }
     let devices = Devices::attach(chip.tracked.take(), cards, config, reader, &mut engine)?;
+    refclocks.attach(config, &mut engine)?;
     let ke_server = match arguments.run_mode {
         // It only looks at the time, serving nobody.
         RunMode::PrintOnce => None,
@@ -323,6 +328,7 @@ fn prepare(
         commands,
         support,
         devices,
+        refclocks,
         ke_server,
         initial_rtc: measure_chip.then_some(chip.coefficients),
     })
@@ -525,8 +531,7 @@ pub fn enter_normal_operation(
         let found = chrony_conf::source_files::read(&config.source_directories, reader);
         daemon.engine.reload_sources(now(), &found.sources);
     }
-    let (_, messages) = chrony_conf::start::resolve_locks(&config.refclocks);
-    configuration::say(&mut daemon.output, &messages);
+    daemon.engine.lock_refclocks();
     daemon.engine.all_sources_added(now());
     daemon.run_actions();
     Ok(())
@@ -558,6 +563,7 @@ fn finish(config: &Config, mut daemon: Daemon, end: End) -> ExitCode {
     }
     daemon.engine.finish(now());
     daemon.run_actions();
+    daemon.refclocks.close();
     daemon.save_server_keys();
     if let Some(path) = &config.process.pid_file
         && let Err(text) = files::remove(path)

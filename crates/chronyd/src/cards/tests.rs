@@ -1,8 +1,11 @@
 use super::*;
 use std::sync::{Arc, Mutex};
 
+use discipline::samples::DeviceTime;
 use discipline::time::RawTime;
-use os_linux::hardware::{Interface, TimestampingAbilities, TimestampingSetting};
+use os_linux::hardware::{
+    HardwareClock, Interface, ReadingMethod, TimestampingAbilities, TimestampingSetting,
+};
 use os_linux::socket::HardwareTime;
 
 /// What the readings of a fake clock were asked for.

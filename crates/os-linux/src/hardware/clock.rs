@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use discipline::time::RawTime;
@@ -70,11 +71,17 @@ impl SystemHardwareClock {
     /// As `open`; `ENOTTY` when it is no clock (`PTP_CLOCK_GETCAPS` failed).
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the structure consists of integers, for which zero is a value.
-        let mut abilities: libc::ptp_clock_caps = unsafe { zeroed() };
-        // SAFETY: this control fills this structure.
-        unsafe { control(file.as_fd(), libc::PTP_CLOCK_GETCAPS, &mut abilities)? };
+        check_is_clock(&file)?;
         Ok(Self(file))
+    }
+
+    /// Its number, as in `/dev/ptp<n>`, whatever path it was opened by.
+    ///
+    /// # Errors
+    ///
+    /// As `fstat`.
+    pub fn index(&self) -> io::Result<u32> {
+        Ok(libc::minor(self.0.metadata()?.rdev()))
     }
 
     fn read_precise(&self, readings: &mut Vec<Reading>) -> io::Result<()> {
@@ -117,6 +124,14 @@ impl SystemHardwareClock {
         plain_readings(&offset.ts, count, readings);
         Ok(())
     }
+}
+
+/// Refuses a file that is no clock with `ENOTTY`.
+pub(super) fn check_is_clock(file: &File) -> io::Result<()> {
+    // SAFETY: the structure consists of integers, for which zero is a value.
+    let mut abilities: libc::ptp_clock_caps = unsafe { zeroed() };
+    // SAFETY: this control fills this structure.
+    unsafe { control(file.as_fd(), libc::PTP_CLOCK_GETCAPS, &mut abilities) }
 }
 
 /// The times of a plain reading: system, device, system, device, …, system.

@@ -17,7 +17,14 @@ pub(crate) const PTP_MASK_CLEAR_ALL: Ioctl = libc::_IO(PTP_MAGIC, 19);
 /// `PTP_MASK_EN_SINGLE`: external timestamps of one channel through this descriptor.
 pub(crate) const PTP_MASK_ENABLE_SINGLE: Ioctl = libc::_IOW::<c_uint>(PTP_MAGIC, 20);
 
-/// `PPS_FETCH`; its number has the size of a pointer, not of the structure.
+/// `PPS_GETPARAMS`; like the others of pulses its number has the size of a pointer, not that
+/// of the structure.
+pub(crate) const PPS_GET_PARAMETERS: Ioctl = libc::_IOR::<usize>(P_MAGIC, 0xa1);
+/// `PPS_SETPARAMS`.
+pub(crate) const PPS_SET_PARAMETERS: Ioctl = libc::_IOW::<usize>(P_MAGIC, 0xa2);
+/// `PPS_GETCAP`.
+pub(crate) const PPS_GET_ABILITIES: Ioctl = libc::_IOR::<usize>(P_MAGIC, 0xa3);
+/// `PPS_FETCH`.
 pub(crate) const PPS_FETCH: Ioctl = libc::_IOWR::<usize>(P_MAGIC, 0xa4);
 
 /// `RTC_RD_TIME`.
@@ -50,6 +57,39 @@ pub(crate) struct RtcTime {
     pub(crate) weekday: c_int,
     pub(crate) day_of_year: c_int,
     pub(crate) daylight_saving: c_int,
+}
+
+/// `struct pps_ktime`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PpsTime {
+    pub(crate) seconds: i64,
+    pub(crate) ns: i32,
+    /// Without the bit of an invalid time.
+    pub(crate) flags: u32,
+}
+
+/// `struct pps_kparams`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PpsParameters {
+    pub(crate) api_version: c_int,
+    pub(crate) mode: c_int,
+    pub(crate) assert_offset: PpsTime,
+    pub(crate) clear_offset: PpsTime,
+}
+
+/// `struct pps_fdata`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PpsFetched {
+    pub(crate) assert_sequence: u32,
+    pub(crate) clear_sequence: u32,
+    pub(crate) assert_time: PpsTime,
+    pub(crate) clear_time: PpsTime,
+    pub(crate) mode: c_int,
+    /// How long the call may wait; set by the caller.
+    pub(crate) timeout: PpsTime,
 }
 
 /// `struct ethtool_ts_info`.
@@ -117,6 +157,10 @@ mod tests {
         assert_eq!(size_of::<EthtoolTimestamping>(), 44);
         assert_eq!(size_of::<EthtoolSettings>(), 44);
         assert_eq!(size_of::<RtcTime>(), 36);
+        // linux/pps.h.
+        assert_eq!(size_of::<PpsTime>(), 16);
+        assert_eq!(size_of::<PpsParameters>(), 40);
+        assert_eq!(std::mem::offset_of!(PpsParameters, assert_offset), 8);
         // As a tracer prints them on x86-64 and aarch64.
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         {
@@ -124,6 +168,13 @@ mod tests {
             assert_eq!(RTC_SET_TIME as u32, 0x4024_700a);
             assert_eq!(RTC_UPDATE_INTERRUPT_ON as u32, 0x7003);
             assert_eq!(RTC_UPDATE_INTERRUPT_OFF as u32, 0x7004);
+            assert_eq!(size_of::<PpsFetched>(), 64);
+            assert_eq!(std::mem::offset_of!(PpsFetched, assert_time), 8);
+            assert_eq!(std::mem::offset_of!(PpsFetched, mode), 40);
+            assert_eq!(std::mem::offset_of!(PpsFetched, timeout), 48);
+            assert_eq!(PPS_GET_PARAMETERS as u32, 0x8008_70a1);
+            assert_eq!(PPS_SET_PARAMETERS as u32, 0x4008_70a2);
+            assert_eq!(PPS_GET_ABILITIES as u32, 0x8008_70a3);
             assert_eq!(PPS_FETCH as u32, 0xc008_70a4);
             assert_eq!(PTP_MASK_CLEAR_ALL as u32, 0x3d13);
             assert_eq!(PTP_MASK_ENABLE_SINGLE as u32, 0x4004_3d14);
