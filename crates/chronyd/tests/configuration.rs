@@ -28,7 +28,8 @@ const DROPPED: &[&str] = &[
 fn command(case: &Case, folder: &Path) -> Command {
     let write = |content: &[u8]| std::fs::write(folder.join("t.conf"), content).expect("t.conf");
     let mut command = Command::new("unshare");
-    command.arg("-n").arg(support::CHRONYD);
+    // Shared memory is of the namespace, too.
+    command.args(["-n", "-i"]).arg(support::CHRONYD);
     match case.mode {
         Mode::Print => {
             write(&case.config);

@@ -49,7 +49,7 @@ pub(crate) fn is_root() -> bool {
 /// Whether the test runs as root and namespaces can be made.
 pub(crate) fn can_unshare() -> bool {
     let works = Command::new("unshare")
-        .args(["-n", "-m", "true"])
+        .args(["-n", "-m", "-i", "true"])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());

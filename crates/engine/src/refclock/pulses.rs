@@ -55,7 +55,7 @@ impl Refclock {
             time: last.time,
             offset_s: last.offset_s,
             error_s: last.root_dispersion_s + self.filter.long_term_sd_s(),
-            leap: self.leap,
+            leap: self.newest_leap,
         })
     }
 

@@ -117,10 +117,9 @@ impl SharedSegment {
     ///
     /// `shmget` (`EINVAL` when a segment with that key is shorter) or `shmat`.
     pub fn attach(unit: i32, mode: u32) -> Result<Self, CallError> {
-        let key = KEY.wrapping_add_signed(unit) as libc::key_t;
         let flags = libc::IPC_CREAT | (mode & 0o777) as c_int;
         // SAFETY: the call takes numbers only.
-        let id = unsafe { libc::shmget(key, SEGMENT_LENGTH, flags) };
+        let id = unsafe { libc::shmget(key(unit), SEGMENT_LENGTH, flags) };
         if id < 0 {
             return Err(CallError::last("shmget"));
         }
@@ -133,12 +132,47 @@ impl SharedSegment {
         }
     }
 
+    /// Writes a whole segment, as the program does that reads the clock: the other side, for
+    /// tests of a daemon.
+    pub fn put(&self, segment: &[u8; SEGMENT_LENGTH]) {
+        let (values, _) = segment.as_chunks();
+        // The mark of a sample comes last.
+        let order = (0..WORDS).filter(|index| *index != VALID_WORD);
+        for index in order.chain([VALID_WORD]) {
+            if let (Some(word), Some(value)) = (self.words().get(index), values.get(index)) {
+                word.store(u32::from_ne_bytes(*value), Ordering::Release);
+            }
+        }
+    }
+
+    /// Removes the segment of a unit from the system; who has it attached keeps it.
+    ///
+    /// # Errors
+    ///
+    /// `shmget` or `shmctl`; when there is none, or it belongs to another user.
+    pub fn remove(unit: i32) -> Result<(), CallError> {
+        // SAFETY: the call takes numbers only.
+        let id = unsafe { libc::shmget(key(unit), 0, 0) };
+        if id < 0 {
+            return Err(CallError::last("shmget"));
+        }
+        // SAFETY: removal takes no structure.
+        match unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) } {
+            0 => Ok(()),
+            _ => Err(CallError::last("shmctl")),
+        }
+    }
+
     /// Takes the sample out of the segment, if a whole one is in it, and marks it as taken.
     pub fn take(&self) -> Option<[u8; SEGMENT_LENGTH]> {
+        take(self.words())
+    }
+
+    fn words(&self) -> &[AtomicU32; WORDS] {
         // SAFETY: the segment is at least as long (`shmget` refuses a shorter one), pages are
         // aligned for any type, it is attached as long as `self` lives, and other processes
         // may change it at any time, which is what atomics are for.
-        take(unsafe { self.0.as_ref() })
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -147,6 +181,11 @@ impl Drop for SharedSegment {
         // SAFETY: the address is that of `shmat`, and nothing refers to it any more.
         unsafe { libc::shmdt(self.0.as_ptr().cast()) };
     }
+}
+
+/// Other numbers than those of units wrap.
+fn key(unit: i32) -> libc::key_t {
+    KEY.wrapping_add_signed(unit) as libc::key_t
 }
 
 fn take(words: &[AtomicU32; WORDS]) -> Option<[u8; SEGMENT_LENGTH]> {

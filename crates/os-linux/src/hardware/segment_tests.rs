@@ -9,17 +9,18 @@ impl Unit {
         Self(std::process::id().cast_signed())
     }
 
-    fn id(&self) -> c_int {
-        let key = KEY.wrapping_add_signed(self.0) as libc::key_t;
-        // SAFETY: the call takes numbers only.
-        unsafe { libc::shmget(key, 0, 0) }
+    fn status(&self) -> libc::shmid_ds {
+        // SAFETY: the structure consists of integers, for which zero is a value.
+        let mut status: libc::shmid_ds = unsafe { std::mem::zeroed() };
+        // SAFETY: the calls take numbers, and fill the structure.
+        unsafe { libc::shmctl(libc::shmget(key(self.0), 0, 0), libc::IPC_STAT, &mut status) };
+        status
     }
 }
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        // SAFETY: removal takes no structure.
-        unsafe { libc::shmctl(self.id(), libc::IPC_RMID, std::ptr::null_mut()) };
+        SharedSegment::remove(self.0).expect("remove");
     }
 }
 
@@ -142,19 +143,16 @@ fn what_is_written_meanwhile_is_not_taken_for_a_sample() {
 fn segments_are_made_with_their_permissions_and_shared() {
     let unit = Unit::new();
     let reader = SharedSegment::attach(unit.0, 0o640).expect("attach");
-    // SAFETY: the structure consists of integers, for which zero is a value.
-    let mut status: libc::shmid_ds = unsafe { std::mem::zeroed() };
-    // SAFETY: the call fills the structure.
-    unsafe { libc::shmctl(unit.id(), libc::IPC_STAT, &mut status) };
+    let status = unit.status();
     assert_eq!(status.shm_perm.mode & 0o777, 0o640);
     assert_eq!(status.shm_segsz, SEGMENT_LENGTH);
     assert_eq!(reader.take(), None);
     let writer = SharedSegment::attach(unit.0, 0o600).expect("attach again");
-    // SAFETY: as in `SharedSegment::take`.
-    let words = unsafe { writer.0.as_ref() };
-    words[VALID_WORD].store(1, Ordering::Release);
-    assert!(reader.take().is_some());
-    assert_eq!(words[VALID_WORD].load(Ordering::Acquire), 0);
+    let mut sample = [7; SEGMENT_LENGTH];
+    sample[..4].fill(0);
+    writer.put(&sample);
+    assert_eq!(reader.take(), Some(sample));
+    assert_eq!(writer.words()[VALID_WORD].load(Ordering::Acquire), 0);
 }
 
 proptest! {
