@@ -1,5 +1,4 @@
-//! The rows of the reference's figures (discipline chapter, section 21). Reference clocks are
-//! left out: their drivers are not part of the simulator.
+//! The rows of the reference's figures (discipline chapter, section 21).
 
 use crate::figures::{Figure, Limit, Servers};
 
@@ -497,6 +496,49 @@ fn one_sided_jitter() -> Vec<Figure> {
     ]
 }
 
+fn reference_clocks() -> Vec<Figure> {
+    let clock = |poll, name, time_error_s, range_s, frequency, converged| Figure {
+        options: format!("SHM 0 poll {poll} dpoll 0"),
+        servers: Servers::ReferenceClock,
+        poll,
+        jitters_s: (1e-6, 1e-6),
+        seeds: 10,
+        duration_s: 20_000,
+        range_s: Some(range_s),
+        frequency_error_ppm: Some(frequency),
+        ..usual(name, time_error_s, &[(TENTH_MILLISECOND, converged)])
+    };
+    vec![
+        clock(
+            4,
+            "SHM clock, noise 1 µs",
+            0.41e-6,
+            (0.38e-6, 0.46e-6),
+            0.025,
+            49.0,
+        ),
+        Figure {
+            wander: 1e-8,
+            ..clock(
+                4,
+                "SHM clock, wander 1e-8",
+                1.8e-6,
+                (1.6e-6, 1.9e-6),
+                0.10,
+                49.0,
+            )
+        },
+        clock(
+            0,
+            "SHM clock, poll 0",
+            0.28e-6,
+            (0.26e-6, 0.30e-6),
+            0.080,
+            14.0,
+        ),
+    ]
+}
+
 /// The other situations.
 pub fn others() -> Vec<Figure> {
     [
@@ -504,6 +546,7 @@ pub fn others() -> Vec<Figure> {
         starts(),
         short_polling(),
         one_sided_jitter(),
+        reference_clocks(),
     ]
     .concat()
 }

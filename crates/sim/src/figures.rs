@@ -5,6 +5,7 @@ use discipline::samples::EstimatorKind;
 
 use crate::clock::{Oscillator, TrueTime};
 use crate::link::{Jitter, Link, Path};
+use crate::refclock::{Signal, SimRefclock};
 use crate::scenario::{ClientSetup, START, add_client, add_server};
 use crate::world::{NodeId, World};
 
@@ -24,6 +25,8 @@ pub enum Servers {
     Perfect(u8),
     /// Another engine with a perfect clock, which answers in interleaved mode.
     Interleaved,
+    /// Nobody: a device is read that tells the time with normal noise of the first jitter.
+    ReferenceClock,
 }
 
 /// What must come near zero.
@@ -40,7 +43,7 @@ pub enum Limit {
 pub struct Figure {
     /// What the table calls it.
     pub name: String,
-    /// Options of the `server` lines.
+    /// Options of the `server` lines, or the `refclock` line.
     pub options: String,
     /// More directives.
     pub directives: &'static [&'static str],
@@ -155,11 +158,15 @@ impl Figure {
                 add_client(world, 1, &setup, &nobody)?;
                 vec!["198.51.100.1".to_owned()]
             }
+            Servers::ReferenceClock => Vec::new(),
         };
         let sources = addresses
             .iter()
             .map(|address| format!("server {address} {}", self.options));
+        let clock =
+            (self.servers == Servers::ReferenceClock).then(|| format!("refclock {}", self.options));
         let lines: Vec<String> = sources
+            .chain(clock)
             .chain(self.directives.iter().map(|line| (*line).to_owned()))
             .chain(self.drift.map(|_| "driftfile /drift".to_owned()))
             .collect();
@@ -179,6 +186,7 @@ impl Figure {
             seed,
             estimator,
             files: &files,
+            refclocks: &[SimRefclock::new(Signal::Time, self.jitters_s.0)],
             ..ClientSetup::default()
         };
         let path = |jitter_s| Path::new(DELAY_S, Jitter::Exponential(jitter_s));

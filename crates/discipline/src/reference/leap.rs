@@ -33,6 +33,9 @@ pub enum LeapMode {
     Ignore,
 }
 
+/// Said of a sample that is not used because of [`is_close`].
+pub const SAMPLE_DROPPED: &str = "Dropping sample around leap second";
+
 /// Whether a raw time, or one of some cooked times, is within 5 s of a leap second at
 /// `when_s` (POSIX seconds; section 11.3). Then leap values of sources are not taken and new
 /// samples are dropped.

@@ -443,7 +443,7 @@ impl Association {
             sample.time.plus(sample.offset_s),
         ];
         if leap::is_close(cx.local.leap_second_s, cx.now.raw, &times) {
-            cx.journal.info("Dropping sample around leap second");
+            cx.journal.info(leap::SAMPLE_DROPPED);
             return;
         }
         // The prediction has the opposite sign (F+).

@@ -2,6 +2,7 @@
 //! become selections (discipline chapter, section 17).
 
 use chrony_conf::refclock::RefclockSpec;
+use discipline::reference::leap;
 use discipline::samples::{ClockChange, DeviceTime, Reading, ReadingQuality, Sample};
 use discipline::time::{MonotonicTime, RawTime};
 use ntp_wire::LeapIndicator;
@@ -288,8 +289,12 @@ impl Engine {
             Some(sample) => {
                 let leap = self.refclocks[index].newest_leap();
                 self.follow_refclock_leap(now, index, leap);
-                self.refclocks[index].accumulate(&sample, &mut self.journal);
-                self.follow_local_refclock(now, index);
+                if self.is_around_leap(now, &sample) {
+                    self.journal.info(leap::SAMPLE_DROPPED);
+                } else {
+                    self.refclocks[index].accumulate(&sample, &mut self.journal);
+                    self.follow_local_refclock(now, index);
+                }
                 self.select(now, Some(id));
                 self.log_refclock(index, &sample);
             }
@@ -297,6 +302,13 @@ impl Engine {
             None => {}
         }
         self.check_one_shot(now);
+    }
+
+    /// Whether the leap second is near by any of the times concerned.
+    fn is_around_leap(&mut self, now: Now, sample: &Sample) -> bool {
+        let (cooked, _) = self.steering.cook(now.raw);
+        let times = [cooked, sample.time, sample.time.plus(sample.offset_s)];
+        leap::is_close(self.steering.leap_second_s(), now.raw, &times)
     }
 
     fn log_refclock(&mut self, index: usize, sample: &Sample) {
