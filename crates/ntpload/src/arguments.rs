@@ -20,9 +20,12 @@ Options:
   --seconds S       how long at most (default 5)
   --count N         end after N requests (default: when the time is over)
   --rate R          requests in a second, in a burst each millisecond (default: as fast as it answers)
-  --window W        requests outstanding without --rate (default 64)
+  --burst N         N requests at a time: the server (--pid) is stopped while they are sent, then
+                    answers them with the cores to itself, until all had time enough
+  --window W        requests outstanding without --rate and --burst (default 64)
   --garbage P       percentage of malformed requests, which must not be answered (default 0)
-  --pid PID         process of the server, to tell the CPU time of one request
+  --pid PID         process of the server, to tell the CPU time of one request, and how many
+                    requests it answered each time that it had slept
   --help            this text
 ";
 
@@ -57,6 +60,8 @@ pub(crate) struct Arguments {
     pub(crate) count: u64,
     /// Requests in a second; `None`: as fast as the server answers.
     pub(crate) rate: Option<f64>,
+    /// Requests sent while the server is stopped.
+    pub(crate) burst: Option<usize>,
     pub(crate) window: usize,
     pub(crate) garbage_percent: u32,
     pub(crate) pid: Option<u32>,
@@ -70,7 +75,7 @@ pub(crate) fn parse(
     let (mut server, mut key, mut mode) = (None, None, "plain".to_owned());
     let (mut sources, mut seconds, mut window) = (None, 5.0, 64);
     let (mut garbage_percent, mut pid) = (0, None);
-    let (mut count, mut rate, mut sockets) = (u64::MAX, None, 8usize);
+    let (mut count, mut rate, mut burst, mut sockets) = (u64::MAX, None, None, 8usize);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("mode") => mode = parser.value()?.string()?,
@@ -80,6 +85,7 @@ pub(crate) fn parse(
             Long("sockets") => sockets = parser.value()?.parse()?,
             Long("count") => count = parser.value()?.parse()?,
             Long("rate") => rate = Some(parser.value()?.parse_with(parse_rate)?),
+            Long("burst") => burst = Some(parser.value()?.parse()?),
             Long("window") => window = parser.value()?.parse()?,
             Long("garbage") => garbage_percent = parser.value()?.parse()?,
             Long("pid") => pid = Some(parser.value()?.parse()?),
@@ -97,6 +103,9 @@ pub(crate) fn parse(
     };
     let server = server.ok_or("no server given")?;
     let window: usize = window;
+    if burst.is_some() && pid.is_none() {
+        return Err("--burst needs --pid".into());
+    }
     Ok(Some(Arguments {
         server,
         mode,
@@ -105,6 +114,7 @@ pub(crate) fn parse(
         seconds,
         count,
         rate,
+        burst,
         window: window.max(1),
         garbage_percent,
         pid,

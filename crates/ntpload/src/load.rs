@@ -14,12 +14,15 @@ use os_linux::socket::{
 use crate::arguments::Arguments;
 use crate::client::{Answer, Client};
 use crate::garbage;
-use crate::process::{cpu_time_s, resident_kib};
+use crate::process::{Stopped, Usage, resident_kib};
 
 /// After this long without any answer the outstanding requests count as lost.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often requests are sent that have a rate.
 const TICK: Duration = Duration::from_millis(1);
+/// How long the server has for the requests that it got while it was stopped. What comes of
+/// them waits in the sockets.
+const BURST_TIME: Duration = Duration::from_millis(5);
 /// Most requests of a tick, if the generator was held up: what fits a server's socket.
 const BURST_MAX: u64 = 200;
 
@@ -33,7 +36,8 @@ pub(crate) struct Result {
     late: u64,
     wrong: u64,
     garbage: u64,
-    server_cpu_s: Option<f64>,
+    /// Of the server.
+    usage: Option<Usage>,
     /// After a tenth of the load, and at the end.
     server_memory_kib: [Option<u64>; 2],
 }
@@ -62,9 +66,13 @@ impl fmt::Display for Result {
             self.wrong,
             answers as f64 / self.seconds
         )?;
-        if let Some(cpu_s) = self.server_cpu_s {
-            let each_us = cpu_s * 1e6 / answers.max(1) as f64;
-            write!(f, " server-cpu {cpu_s:.2} s, {each_us:.3} us/request")?;
+        if let Some(Usage { cpu_time_s, sleeps }) = self.usage {
+            let each_us = cpu_time_s * 1e6 / answers.max(1) as f64;
+            let at_once = answers as f64 / sleeps.max(1) as f64;
+            write!(
+                f,
+                " server-cpu {cpu_time_s:.2} s, {each_us:.3} us/request, {at_once:.1} requests/wakeup"
+            )?;
         }
         if let [Some(early), Some(kib)] = self.server_memory_kib {
             write!(f, " server-rss {kib} KiB (after a tenth {early} KiB)")?;
@@ -136,20 +144,23 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<Result> {
 
 impl Load<'_> {
     fn run(&mut self) -> io::Result<()> {
-        let cpu_before = self.arguments.pid.and_then(cpu_time_s);
+        let before = self.arguments.pid.and_then(Usage::of);
         let start = Instant::now();
-        match self.arguments.rate {
-            Some(rate) => self.run_at(rate, start),
-            None => self.run_at_full_speed(start)?,
+        match (
+            self.arguments.rate,
+            self.arguments.burst,
+            self.arguments.pid,
+        ) {
+            (_, Some(size), Some(pid)) => self.run_in_bursts(size, pid, start)?,
+            (Some(rate), ..) => self.run_at(rate, start),
+            _ => self.run_at_full_speed(start)?,
         }
         self.result.seconds = start.elapsed().as_secs_f64();
         // The last answers.
         std::thread::sleep(PATIENCE);
         while self.receive() > 0 {}
-        let cpu_after = self.arguments.pid.and_then(cpu_time_s);
-        self.result.server_cpu_s = cpu_after
-            .zip(cpu_before)
-            .map(|(after, before)| after - before);
+        let after = self.arguments.pid.and_then(Usage::of);
+        self.result.usage = after.zip(before).map(|(after, before)| after.since(before));
         self.result.server_memory_kib[1] = self.arguments.pid.and_then(resident_kib);
         Ok(())
     }
@@ -193,6 +204,18 @@ impl Load<'_> {
             std::thread::sleep(TICK);
             while self.receive() > 0 {}
         }
+    }
+
+    /// Sends while the server stands, and sleeps while it answers.
+    fn run_in_bursts(&mut self, size: usize, pid: u32, start: Instant) -> io::Result<()> {
+        while self.goes_on(start) {
+            let stopped = Stopped::new(pid)?;
+            self.send(size);
+            drop(stopped);
+            std::thread::sleep(BURST_TIME);
+            while self.receive() > 0 {}
+        }
+        Ok(())
     }
 
     /// Takes a batch from every socket.
