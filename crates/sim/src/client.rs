@@ -58,6 +58,8 @@ pub struct Client {
     pub requests: u64,
     /// Who stamps its packets; by default only the daemon.
     pub stamps: TimestampSource,
+    /// The stamps of what it sends do not come.
+    pub loses_transmit_stamps: bool,
     /// Its real-time clock chip.
     pub chip: Option<Chip>,
     pub(crate) refclocks: Vec<Attached>,
@@ -99,6 +101,7 @@ impl Client {
             exit_status: None,
             requests: 0,
             stamps: TimestampSource::Daemon,
+            loses_transmit_stamps: false,
             chip: None,
             refclocks: Vec::new(),
             nts_server: None,
@@ -168,7 +171,7 @@ impl Client {
         let payload = outgoing.payload.as_slice();
         if let Some(source) = outgoing.source {
             self.engine.handle_sent(at, source, Ok(at.raw));
-            if self.stamps != TimestampSource::Daemon {
+            if self.stamps != TimestampSource::Daemon && !self.loses_transmit_stamps {
                 let report = TransmitReport {
                     socket: outgoing.socket,
                     remote,

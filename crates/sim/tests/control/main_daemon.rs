@@ -304,7 +304,7 @@ fn main_tsv() {
         let after_reset = exchange.note == "after reset sources";
         let difference =
             replay.exchange(&mut world, id, &exchange, |reply| adapt(after_reset, reply));
-        tally.add(exchange.name(), difference, None);
+        tally.add(exchange.name(), difference);
         before = exchange.command;
     }
     tally.print("main.tsv");

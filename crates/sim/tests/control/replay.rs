@@ -226,30 +226,19 @@ pub(crate) struct Tally {
     pub(crate) total: usize,
     pub(crate) equal: usize,
     /// Exchanges that cannot be equal yet, with the reason.
-    pub(crate) excused: Vec<(String, &'static str)>,
     pub(crate) wrong: Vec<String>,
 }
 
 impl Tally {
-    /// Takes a result; `excuse` is why it may differ.
-    pub(crate) fn add(
-        &mut self,
-        name: String,
-        difference: Option<String>,
-        excuse: Option<&'static str>,
-    ) {
+    pub(crate) fn add(&mut self, name: String, difference: Option<String>) {
         self.total += 1;
-        match (difference, excuse) {
-            (None, _) => self.equal += 1,
-            (Some(_), Some(reason)) => self.excused.push((name, reason)),
-            (Some(text), None) => self.wrong.push(format!("{name}: {text}")),
+        match difference {
+            None => self.equal += 1,
+            Some(text) => self.wrong.push(format!("{name}: {text}")),
         }
     }
 
     pub(crate) fn print(&self, file: &str) {
         println!("{file}: {} of {}", self.equal, self.total);
-        for (name, reason) in &self.excused {
-            println!("  {name}: {reason}");
-        }
     }
 }
