@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::namespace::{Namespace, OPENNTPD_SETUP, build_hurry};
+use support::namespace::{Namespace, OPENNTPD_SETUP, build_library};
 use support::{CHRONYD, Running, able, finish, peers};
 
 mod support;
@@ -153,7 +153,7 @@ fn openntpd() {
     fs::write(&configuration, format!("server {SERVER}\n")).unwrap();
     let mut command = place.command("openntpd/usr/sbin/ntpd");
     command.args(["-d", "-v", "-f"]).arg(&configuration);
-    command.env("LD_PRELOAD", build_hurry(place.folder.path()));
+    command.env("LD_PRELOAD", build_library("hurry", place.folder.path()));
     place.synchronises("openntpd", &mut command, "clock is now synced");
 }
 
@@ -164,7 +164,7 @@ fn busybox() {
     };
     let mut command = place.command("busybox/bin/busybox-ntpd");
     command.args(["ntpd", "-n", "-d", "-d", "-p", SERVER]);
-    command.env("LD_PRELOAD", build_hurry(place.folder.path()));
+    command.env("LD_PRELOAD", build_library("hurry", place.folder.path()));
     place.synchronises("busybox", &mut command, &format!("update from:{SERVER}"));
 }
 

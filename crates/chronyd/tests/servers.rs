@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::namespace::{Namespace, OPENNTPD_SETUP, build_hurry};
+use support::namespace::{Namespace, OPENNTPD_SETUP, build_library};
 use support::{CHRONYD, Running, able, client, finish, peers};
 
 mod support;
@@ -167,7 +167,7 @@ fn openntpd() {
     .unwrap();
     let mut command = namespace.command(&program);
     command.args(["-d", "-v", "-f"]).arg(&configuration);
-    command.env("LD_PRELOAD", build_hurry(folder.path()));
+    command.env("LD_PRELOAD", build_library("hurry", folder.path()));
     let mut server = Running::start(&mut command, folder.path(), "server");
     server.wait_for("clock is now synced");
     check(&peers, &namespace, folder.path());

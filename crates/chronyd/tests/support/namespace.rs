@@ -53,17 +53,17 @@ pub(crate) const OPENNTPD_SETUP: &str = "mount -t tmpfs none /var/lib\n\
     mount --bind \"$1/passwd\" /etc/passwd\n\
     mount --bind \"$1/group\" /etc/group";
 
-/// Builds the library that lets daemons believe in their adjustments, for `LD_PRELOAD`.
-pub(crate) fn build_hurry(folder: &Path) -> PathBuf {
-    let library = folder.join("hurry.so");
+/// Builds one of the libraries of this folder, for `LD_PRELOAD`: `hurry` lets daemons believe in
+/// their adjustments, `devices` has clock devices.
+pub(crate) fn build_library(name: &str, folder: &Path) -> PathBuf {
+    let library = folder.join(format!("{name}.so"));
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support");
     let mut compiler = Command::new("cc");
     compiler
         .args(["-shared", "-fPIC", "-O1", "-o"])
         .arg(&library);
-    compiler.arg(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/support/hurry.c"
-    ));
+    compiler.arg(sources.join(format!("{name}.c")));
+    compiler.args(["-ldl", "-lpthread"]);
     let ended = finish(&mut compiler);
     assert_eq!(ended.status, Some(0), "{}", ended.stderr);
     library

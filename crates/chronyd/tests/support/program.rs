@@ -32,6 +32,15 @@ impl Program {
 
     /// Starts it without control of the clock. Its command socket is in `folder`.
     pub(crate) fn start(&self, folder: &Path, arguments: &[&str], lines: &[String]) -> Running {
+        Running::start(
+            &mut self.command(folder, arguments, lines),
+            folder,
+            self.name,
+        )
+    }
+
+    /// What [`Self::start`] runs.
+    pub(crate) fn command(&self, folder: &Path, arguments: &[&str], lines: &[String]) -> Command {
         let socket = format!("bindcmdaddress {}/command.sock", folder.display());
         // Chrony before 4.6 does not know `pidfile /`.
         let pidfile = format!("pidfile {}/pid", folder.display());
@@ -41,7 +50,7 @@ impl Program {
             .args(arguments)
             .args(["cmdport 0", &socket, &pidfile])
             .args(lines);
-        Running::start(&mut command, folder, self.name)
+        command
     }
 }
 

@@ -262,6 +262,7 @@ impl Engine {
             let (local, clock_error_s) = steering.cook(sample.local);
             let error_s = sample.error_s + clock_error_s;
             tracker.accumulate(sample.device, local, error_s, frequency);
+            refclocks[index].set_device_error(error_s);
         }
         if self.refclocks[index].settings().external_pulses {
             return;
@@ -272,11 +273,14 @@ impl Engine {
     }
 
     fn take_device_pulse(&mut self, now: Now, index: usize, device: DeviceTime) {
-        let Some(time) = self.refclocks[index].cook_device(device) else {
+        let Some((time, error_s)) = self.refclocks[index].cook_device(device) else {
             return;
         };
         let raw = self.steering.clock().uncook(time);
-        let when = self.when(now, raw);
+        let mut when = self.when(now, raw);
+        when.error_s += error_s;
+        // What is raw here is the device's time: that is how it is logged.
+        when.correction_s = device.since(DeviceTime::from_ns(time.as_ns()));
         self.take_pulse(now, index, &when, fraction_s(time.subsec_ns()));
     }
 

@@ -81,6 +81,8 @@ pub struct Refclock {
     reachability: Reachability,
     /// The hardware clock behind the driver, where it is one.
     tracker: Option<HardwareClock>,
+    /// Error bound of the last reading of it, seconds.
+    device_error_s: f64,
     /// A sample was accepted in this interval.
     reached: bool,
     /// Polls of the driver, or samples of one that is not polled, in this interval.
@@ -117,6 +119,7 @@ impl Refclock {
             statistics: SourceStatistics::new(settings.statistics),
             reachability: Reachability::default(),
             tracker,
+            device_error_s: settings.precision_s,
             reached: false,
             polls: 0,
             next_poll: None,
@@ -194,9 +197,16 @@ impl Refclock {
         self.tracker.as_mut()
     }
 
-    /// A pulse by the hardware clock behind the driver, if that can be told.
-    pub(crate) fn cook_device(&self, device: DeviceTime) -> Option<CookedTime> {
-        self.tracker.as_ref()?.cook(device)
+    /// The hardware clock behind the driver was read with this error bound, seconds.
+    pub(crate) fn set_device_error(&mut self, error_s: f64) {
+        self.device_error_s = error_s;
+    }
+
+    /// A pulse by the hardware clock behind the driver, if that can be told, and its error
+    /// bound in seconds.
+    pub(crate) fn cook_device(&self, device: DeviceTime) -> Option<(CookedTime, f64)> {
+        let time = self.tracker.as_ref()?.cook(device)?;
+        Some((time, self.device_error_s))
     }
 
     /// Whether pulses find their second by the system clock alone, so that the stratum depends

@@ -65,7 +65,7 @@ pub(crate) struct RtcTime {
 pub(crate) struct PpsTime {
     pub(crate) seconds: i64,
     pub(crate) ns: i32,
-    /// Without the bit of an invalid time.
+    /// Bit 0: the time is none.
     pub(crate) flags: u32,
 }
 
