@@ -345,7 +345,8 @@ impl Daemon {
                 return Ok((at, due));
             }
             fired += 1;
-            let limit = FIRED_MIN.max(FIRED_PER_SOURCE * self.engine.sources().len());
+            let sources = self.engine.sources().len() + self.engine.refclocks().len();
+            let limit = FIRED_MIN.max(FIRED_PER_SOURCE * sources);
             let elapsed_s = monotonic_time().since(start);
             if fired > limit && elapsed_s < fired as f64 * FIRED_INTERVAL_MIN_S {
                 return Err("Possible infinite loop in scheduling".to_owned());

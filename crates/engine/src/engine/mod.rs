@@ -6,7 +6,8 @@
 //!
 //! Rooms: [`packets`](self) (packets of the sources and what follows from them),
 //! `resolving` (names), `membership` (sources come and go), `selection` (from samples to
-//! the clock), `commands` (the control protocol), `one_shot` (`-q`, `-Q`, `initstepslew`).
+//! the clock), `refclocks` (what devices say), `commands` (the control protocol), `one_shot`
+//! (`-q`, `-Q`, `initstepslew`).
 
 mod broadcasting;
 mod cards;

@@ -9,6 +9,10 @@ use crate::settings::{SourceDefaults, select_options};
 /// Fewest pulses that the lock of a clock on itself (`local`) outlasts.
 const MIN_LOCAL_LOCK_AGE: i32 = 3;
 
+/// No device is read more often, whatever the configuration says: the daemon has other things
+/// to do.
+const SHORTEST_INTERVAL_S: f64 = 1.0 / 8192.0;
+
 /// Settings of one reference clock; times in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RefclockSettings {
@@ -109,12 +113,12 @@ impl RefclockSettings {
 
     /// Time between polls of the driver.
     pub(crate) fn driver_interval_s(&self) -> f64 {
-        2f64.powi(self.driver_poll)
+        2f64.powi(self.driver_poll).max(SHORTEST_INTERVAL_S)
     }
 
     /// Time after which the samples become one.
     pub(crate) fn interval_s(&self) -> f64 {
-        2f64.powi(self.poll)
+        2f64.powi(self.poll).max(SHORTEST_INTERVAL_S)
     }
 
     /// Polls of the driver in an interval; saturates.
