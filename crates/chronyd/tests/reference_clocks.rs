@@ -98,11 +98,15 @@ fn samples_are_taken_and_garbage_is_not() {
 #[test]
 fn a_flood_of_samples_leaves_the_daemon_alive() {
     let folder = tempfile::tempdir().expect("folder");
-    let socket = folder.path().join("sock");
-    let directives = lines(&[format!("refclock SOCK {} {POLLS}", socket.display())]);
+    let (unit, socket) = (Unit::new(), folder.path().join("sock"));
+    let directives = lines(&[
+        format!("refclock SOCK {} {POLLS}", socket.display()),
+        format!("refclock SHM {} poll -4 dpoll -8", unit.number),
+    ]);
     let mut running = Running::chronyd(folder.path(), &directives);
     wait_until("socket", || socket.exists().then_some(()));
     std::thread::scope(|scope| {
+        scope.spawn(move || unit.scribble(1_000_000));
         for _ in 0..2 {
             scope.spawn(|| {
                 let sender = Sender::new(&socket);

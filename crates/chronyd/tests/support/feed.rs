@@ -47,6 +47,26 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// Writes numbers without a meaning over the whole segment, `rounds` times.
+    pub(crate) fn scribble(&self, rounds: u32) {
+        let mut state = 1u64;
+        for _ in 0..rounds {
+            let mut segment = [0; SEGMENT_LENGTH];
+            for bytes in segment.chunks_exact_mut(8) {
+                // Knuth's linear congruential generator.
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                bytes.copy_from_slice(&state.to_ne_bytes());
+            }
+            // In one of two cases a mode that is read.
+            segment[..4].copy_from_slice(&(state as u32 >> 30).to_ne_bytes());
+            self.segment.put(&segment);
+        }
+    }
+}
+
 impl Drop for Unit {
     fn drop(&mut self) {
         // A failure shows in the list of segments at most.
