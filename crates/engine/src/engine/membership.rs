@@ -177,11 +177,15 @@ impl Engine {
     /// Starts polling all sources that have an address.
     pub(super) fn start_sources(&mut self, now: Now) {
         self.sources_started = true;
-        if !matches!(self.mode(), Mode::InitStepSlew { .. }) {
+        let initial = matches!(self.mode(), Mode::InitStepSlew { .. });
+        if !initial {
             self.actions.push_back(Action::SourcesReady);
         }
         self.start_devices(now);
-        self.start_refclocks(now);
+        // The servers of initstepslew set the clock alone.
+        if !initial {
+            self.start_refclocks(now);
+        }
         let ids: Vec<SourceId> = self
             .registry
             .iter()

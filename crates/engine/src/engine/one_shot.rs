@@ -38,6 +38,7 @@ impl Engine {
         let clocks = self
             .refclocks
             .iter()
+            .filter(|_| !self.initial_correction)
             .map(|clock| (clock.reachability(), clock.statistics()));
         can_still_synchronise(sources.chain(clocks).map(|(reachability, statistics)| {
             // At most 64.

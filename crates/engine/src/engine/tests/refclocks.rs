@@ -72,6 +72,30 @@ fn clocks() -> Vec<(RefclockSpec, RefclockDriver)> {
     ]
 }
 
+#[test]
+fn reference_clocks_wait_for_the_initial_correction() {
+    let polls = |mode| {
+        let mut bench = Bench::new("port 0", mode);
+        for (spec, driver) in clocks() {
+            bench.engine.add_refclock(&spec, driver).expect("a clock");
+        }
+        bench.add(SourceKind::Server, "192.0.2.1", Origin::InitStepSlew);
+        bench.engine.all_sources_added(bench.now);
+        while bench
+            .engine
+            .poll_timeout()
+            .is_some_and(|at| at <= bench.now.monotonic)
+        {
+            bench.engine.handle_timeout(bench.now);
+        }
+        let actions = bench.actions();
+        let polls = |action: &&Action| matches!(action, Action::PollRefclock { .. });
+        actions.iter().filter(polls).count()
+    };
+    assert_eq!(polls(Mode::InitStepSlew { threshold_s: 1.0 }), 0);
+    assert_eq!(polls(Mode::Normal), 6);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
