@@ -2,17 +2,19 @@
 //! to all of them when it has dealt with the next command, at the latest.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control_wire::{Request, SetTime, SingleOption, Subnet, Timespec};
-use ntp_wire::{NtpTimestamp, Packet};
+use ntp_wire::{Header, LeapIndicator, NtpTimestamp, Packet};
 use support::network::own_network;
 use support::recorded::now;
 use support::server::{ANSWER_TIMEOUT, Server};
-use support::wait_until;
+use support::{CHRONYD, Running, finish, ntp, nts, wait_until};
 
 mod support;
 
@@ -24,7 +26,7 @@ const ROUNDING_S: f64 = 0.01;
 /// Asks from many ports all the time.
 struct Load {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<NtpTimestamp>>,
+    thread: JoinHandle<Vec<Header>>,
 }
 
 impl Load {
@@ -45,7 +47,7 @@ impl Load {
                 for socket in &sockets {
                     let mut buffer = [0; 100];
                     while let Ok(length) = socket.recv(&mut buffer) {
-                        received.push(Packet::parse(&buffer[..length]).unwrap().header.receive);
+                        received.push(Packet::parse(&buffer[..length]).unwrap().header);
                     }
                 }
             }
@@ -54,11 +56,21 @@ impl Load {
         Self { stop, thread }
     }
 
-    /// The receive timestamps of all answers.
-    fn stop(self) -> Vec<NtpTimestamp> {
+    /// All answers. Their origin timestamps tell when the requests were sent.
+    fn stop(self) -> Vec<Header> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("load")
     }
+
+    /// When the last request arrived that was answered.
+    fn last_received(self) -> NtpTimestamp {
+        latest(self.stop().into_iter().map(|header| header.receive))
+    }
+}
+
+fn latest(times: impl Iterator<Item = NtpTimestamp>) -> NtpTimestamp {
+    let later = |a: NtpTimestamp, b: NtpTimestamp| if b.is_after(a) { b } else { a };
+    times.reduce(later).expect("an answer")
 }
 
 fn client(host: [u8; 4]) -> UdpSocket {
@@ -98,16 +110,8 @@ fn a_denied_network_is_not_answered_by_any_thread() {
     wait_until("answers to others", || {
         (server.statistics().ntp_hits > hits + 2000).then_some(())
     });
-    let last = load
-        .stop()
-        .into_iter()
-        .reduce(|a, b| if b.is_after(a) { b } else { a })
-        .unwrap();
-    let last_of_others = others
-        .stop()
-        .into_iter()
-        .reduce(|a, b| if b.is_after(a) { b } else { a });
-    assert!(last_of_others.unwrap().is_after(done));
+    let last = load.last_received();
+    assert!(others.last_received().is_after(done));
     assert!(!last.is_after(done), "answered after it was denied");
     let latency_s = last.since(begun).to_seconds();
     println!(
@@ -144,6 +148,116 @@ fn a_step_is_known_to_all_threads() {
             "{difference_s} s"
         );
     }
+}
+
+/// 2027-01-01 00:00:00 UTC.
+const MIDNIGHT_S: i64 = 1_798_761_600;
+/// How long before the leap second the daemon starts, seconds.
+const LEAD_S: i64 = 9;
+
+/// Builds the library with another date, for `LD_PRELOAD`.
+fn build_calendar(folder: &Path) -> PathBuf {
+    let library = folder.join("calendar.so");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library);
+    compiler.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/support/calendar.c"
+    ));
+    let ended = finish(&mut compiler);
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    library
+}
+
+/// A server that announces a leap second and whose clock is ahead of the machine's.
+fn announcing_server(ahead_s: i64) -> ntp::Server {
+    let ahead_s = u32::try_from(ahead_s).unwrap();
+    ntp::Server::start(move |request, _| {
+        let mut answer = ntp::response(request);
+        answer[0] |= 0x40;
+        for field in [16, 32, 40] {
+            let seconds = answer[field..].first_chunk_mut().unwrap();
+            *seconds = (u32::from_be_bytes(*seconds) + ahead_s).to_be_bytes();
+        }
+        vec![answer]
+    })
+}
+
+/// The daemon lives at another date and without the right to touch the machine's clock: it comes to
+/// the end of a year with a leap second. From the first answer that says so on all threads say
+/// so, and their clock has been set back.
+#[test]
+fn a_leap_second_is_known_to_all_threads() {
+    if !own_network() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead_s = MIDNIGHT_S - LEAD_S - since.as_secs() as i64;
+    let server = announcing_server(ahead_s);
+    let socket = folder.path().join("run/chronyd.sock");
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--bounding-set", "-sys_time", "--inh-caps", "-sys_time"])
+        .arg(CHRONYD)
+        .args(["-u", "root", "-d", "-4", "allow", "serverthreads 4"])
+        .args(["cmdport 0", "pidfile /"])
+        .arg(format!("bindcmdaddress {}", socket.display()))
+        .args(["leapsecmode step", "clockprecision 1e-6"])
+        .arg(format!(
+            "server 127.0.0.1 port {} maxsamples 1",
+            server.port()
+        ))
+        .env("LD_PRELOAD", build_calendar(folder.path()))
+        .env("CALENDAR_AHEAD", ahead_s.to_string());
+    let mut daemon = nts::Daemon {
+        running: Running::start(&mut command, folder.path(), "chronyd"),
+        socket,
+    };
+    daemon.running.wait_for("Selected source");
+    let load = Load::start([127, 0, 1, 1]);
+    daemon
+        .running
+        .wait_for("System clock was stepped for leap second");
+    // It has gone through its loop when it answers.
+    daemon.ask(&Request::Tracking);
+    let done = now();
+    // Half of the time in which the threads tell of it.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut answers = load.stop();
+    // On a busy machine it may be over.
+    answers.retain(|header| {
+        let is_over = header.leap == LeapIndicator::Normal && header.origin.is_after(done);
+        !is_over
+    });
+    let (during, before): (Vec<Header>, Vec<Header>) = answers
+        .into_iter()
+        .partition(|header| header.leap == LeapIndicator::Unsynchronised);
+    let wrong_s =
+        |header: &Header| header.receive.since(header.origin).to_seconds() - ahead_s as f64;
+    for header in &before {
+        assert_eq!(header.leap, LeapIndicator::InsertSecond);
+        assert!(!header.origin.is_after(done), "a thread does not know");
+        // Late by what the machine needs, never early.
+        assert!(wrong_s(header) > -ROUNDING_S, "{header:?}");
+    }
+    for header in &during {
+        let set_back_s = wrong_s(header);
+        assert!(
+            (-1.0 - ROUNDING_S..-0.1).contains(&set_back_s),
+            "{set_back_s} s"
+        );
+    }
+    assert!(during.len() > 1000 && before.len() > 1000);
+    let earlier = |a: NtpTimestamp, b: NtpTimestamp| if b.is_after(a) { a } else { b };
+    let first = during.iter().map(|header| header.origin).reduce(earlier);
+    let last = latest(before.iter().map(|header| header.origin));
+    println!(
+        "the last answer without it was asked for {:.3} ms after the first with it",
+        last.since(first.unwrap()).to_seconds() * 1e3
+    );
 }
 
 #[test]
