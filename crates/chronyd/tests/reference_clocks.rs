@@ -87,8 +87,7 @@ fn samples_are_taken_and_garbage_is_not() {
         names.contains(&"SHMX") && names.contains(&"SOCX"),
         "{names:?}"
     );
-    // The first ones: a selected clock corrects the daemon's time.
-    for fields in raw.values().take(4) {
+    for fields in raw.values() {
         assert_eq!(fields[1..4], ["N", "0", "2.500000e-01"], "{raw:?}");
     }
     assert!(running.stop().success(), "{}", running.log());

@@ -14,6 +14,8 @@ pub(crate) const MAGIC: i32 = 0x534f_434b;
 pub(crate) struct Unit {
     pub(crate) number: i32,
     segment: SharedSegment,
+    /// Of samples so far.
+    count: AtomicI32,
 }
 
 impl Unit {
@@ -24,7 +26,11 @@ impl Unit {
         let process = i32::try_from(std::process::id()).expect("number");
         let number = process * 8 + NEXT.fetch_add(1, Ordering::Relaxed);
         let segment = SharedSegment::attach(number, 0o600).expect("segment");
-        Self { number, segment }
+        Self {
+            number,
+            segment,
+            count: AtomicI32::new(0),
+        }
     }
 
     /// Gives a sample: the time, how far the system's clock is behind, leap status.
@@ -35,6 +41,9 @@ impl Unit {
         let mut segment = [0; SEGMENT_LENGTH];
         let mut put =
             |at: usize, bytes: &[u8]| segment[at..at + bytes.len()].copy_from_slice(bytes);
+        // The mode in which a reader sees that it was overtaken by the writer.
+        put(0, &1i32.to_ne_bytes());
+        put(4, &self.count.fetch_add(1, Ordering::Relaxed).to_ne_bytes());
         put(8, &(reference as i64).to_ne_bytes());
         put(16, &(reference_ns / 1000).to_ne_bytes());
         put(24, &local.as_secs().to_ne_bytes());

@@ -136,12 +136,21 @@ impl SharedSegment {
     /// tests of a daemon.
     pub fn put(&self, segment: &[u8; SEGMENT_LENGTH]) {
         let (values, _) = segment.as_chunks();
-        // The mark of a sample comes last.
+        let store = |index: usize, value: u32| {
+            if let Some(word) = self.words().get(index) {
+                word.store(value, Ordering::SeqCst);
+            }
+        };
+        // The mark of a sample is taken off first and set last.
+        store(VALID_WORD, 0);
+        let value = |index: usize| {
+            values
+                .get(index)
+                .map_or(0, |value| u32::from_ne_bytes(*value))
+        };
         let order = (0..WORDS).filter(|index| *index != VALID_WORD);
         for index in order.chain([VALID_WORD]) {
-            if let (Some(word), Some(value)) = (self.words().get(index), values.get(index)) {
-                word.store(u32::from_ne_bytes(*value), Ordering::Release);
-            }
+            store(index, value(index));
         }
     }
 
