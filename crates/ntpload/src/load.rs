@@ -6,9 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use discipline::time::RawTime;
+use os_linux::clock::raw_time;
 use os_linux::event::{Interest, PollSet, Timeout};
 use os_linux::socket::{
-    InheritedSockets, IpFamily, Outgoing, ReceiveBatch, SendBatch, SocketSupport, UdpOptions,
+    InheritedSockets, IpFamily, Outgoing, ReceiveBatch, SendBatch, SocketSupport,
+    TransmitTimestamps, UdpOptions,
 };
 
 use crate::arguments::Arguments;
@@ -38,6 +41,8 @@ pub(crate) struct Result {
     garbage: u64,
     /// Of the server.
     usage: Option<Usage>,
+    /// From the moment when the server went on to its last answer, seconds, all bursts together.
+    burst_s: f64,
     /// After a tenth of the load, and at the end.
     server_memory_kib: [Option<u64>; 2],
 }
@@ -66,6 +71,9 @@ impl fmt::Display for Result {
             self.wrong,
             answers as f64 / self.seconds
         )?;
+        if self.burst_s > 0.0 {
+            write!(f, " burst-rate {:.0}/s", answers as f64 / self.burst_s)?;
+        }
         if let Some(Usage { cpu_time_s, sleeps }) = self.usage {
             let each_us = cpu_time_s * 1e6 / answers.max(1) as f64;
             let at_once = answers as f64 / sleeps.max(1) as f64;
@@ -88,11 +96,13 @@ struct Channel {
 }
 
 impl Channel {
-    fn open(support: &mut SocketSupport, server: SocketAddr) -> io::Result<Self> {
+    /// `stamped`: the kernel tells when an answer arrived.
+    fn open(support: &mut SocketSupport, server: SocketAddr, stamped: bool) -> io::Result<Self> {
         let family = IpFamily::of(server.ip());
         let options = UdpOptions {
             bind: Some(SocketAddr::new(family.any(), 0)),
             packet_info: true,
+            timestamps: stamped.then_some(TransmitTimestamps::PerMessage),
             ..UdpOptions::new(family)
         };
         let opened = support
@@ -120,13 +130,17 @@ struct Load<'a> {
     replies: ReceiveBatch,
     /// Requests that may still be answered.
     outstanding: usize,
+    /// When the kernel got the latest answer of a burst.
+    last_arrival: Option<RawTime>,
     result: Result,
 }
 
 /// Runs the load.
 pub(crate) fn run(arguments: &Arguments) -> io::Result<Result> {
     let mut support = SocketSupport::probe(InheritedSockets::new(None));
-    let channels = (0..arguments.sockets).map(|_| Channel::open(&mut support, arguments.server));
+    let stamped = arguments.burst.is_some();
+    let channels =
+        (0..arguments.sockets).map(|_| Channel::open(&mut support, arguments.server, stamped));
     let count = arguments.sources.map_or(1, |sources| sources.count);
     let mut load = Load {
         arguments,
@@ -136,6 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> io::Result<Result> {
         channels: channels.collect::<io::Result<_>>()?,
         replies: ReceiveBatch::new(),
         outstanding: 0,
+        last_arrival: None,
         result: Result::default(),
     };
     load.run()?;
@@ -211,9 +226,15 @@ impl Load<'_> {
         while self.goes_on(start) {
             let stopped = Stopped::new(pid)?;
             self.send(size);
+            self.last_arrival = None;
+            // It may go on in the place of this thread.
+            let begin = raw_time();
             drop(stopped);
             std::thread::sleep(BURST_TIME);
             while self.receive() > 0 {}
+            if let Some(end) = self.last_arrival {
+                self.result.burst_s += end.since(begin).max(0.0);
+            }
         }
         Ok(())
     }
@@ -231,6 +252,7 @@ impl Load<'_> {
             return 0;
         };
         for reply in self.replies.iter() {
+            self.last_arrival = self.last_arrival.max(reply.ancillary.kernel_time);
             let number = client_number(self.arguments, reply.ancillary.local);
             let Some(client) = self.clients.get_mut(number) else {
                 continue;
