@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_card_without_a_number_is_refused() {
+        let mut log = Log::new();
+        let spec = RefclockSpec::new("PHC", "/dev/ptp3:extpps");
+        let found = Found {
+            path: "/dev/ptp3".into(),
+            index: Err(io::Error::from_raw_os_error(libc::EBADF)),
+        };
+        let refused = Inputs::default().add(0, &spec, found, &mut log.output);
+        assert_eq!(refused, Err("Could not get PHC index".to_owned()));
+    }
+
+    #[test]
     fn a_channel_that_is_not_there_is_refused() {
         let mut log = Log::new();
         let (mut inputs, _) = inputs(&["/dev/ptp3:extpps"], &mut log);

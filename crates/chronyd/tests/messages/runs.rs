@@ -144,6 +144,29 @@ fn files() -> Vec<Run> {
     ]
 }
 
+/// Reference clocks that are not there.
+fn reference_clocks() -> Vec<Run> {
+    let lines: &[&[&'static str]] = &[
+        &["refclock FOO 0"],
+        &["refclock SHM 0 tai"],
+        &["refclock SHM 0:foo"],
+        &["refclock SHM 0 lock XYZ"],
+        &["refclock SHM 0", "refclock SHM 1 lock SHM0 rate 4"],
+        &["refclock PHC /dev/null"],
+        &["refclock PPS /nonexistent/pps"],
+        &["refclock PPS /dev/null"],
+        &["refclock RTC /nonexistent/rtc"],
+        &["refclock RTC /dev/null"],
+        &["refclock RTC /dev/null", "rtcsync"],
+        &["refclock SOCK /nonexistent/socket"],
+    ];
+    let mut runs: Vec<Run> = lines.iter().map(|lines| run("", lines)).collect();
+    runs.push(refused(libc::SYS_shmget, &["refclock SHM 0"]));
+    runs.push(refused(libc::SYS_shmat, &["refclock SHM 0"]));
+    runs.push(refused(libc::SYS_ioctl, &["refclock PPS /dev/null"]));
+    runs
+}
+
 /// Calls that the kernel refuses.
 fn refusals() -> Vec<Run> {
     let mut runs = vec![
@@ -177,7 +200,8 @@ fn refusals() -> Vec<Run> {
 
 /// Everything that all runs said.
 pub(crate) fn all() -> Vec<(Severity, String)> {
-    let runs = [faults(), files(), refusals()].into_iter().flatten();
+    let runs = [faults(), files(), refusals(), reference_clocks()];
+    let runs = runs.into_iter().flatten();
     let mut said: Vec<_> = runs.flat_map(said_by).collect();
     said.extend(without_bounding_set());
     said.extend(with_a_socket_of_both_families());

@@ -50,7 +50,7 @@ impl SystemLog {
         );
         let mut shell = Command::new("unshare");
         shell
-            .args(["-n", "-m", "sh", "-c", &script, "sh"])
+            .args(["-n", "-m", "-i", "sh", "-c", &script, "sh"])
             .arg(program)
             .args(arguments)
             .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))))

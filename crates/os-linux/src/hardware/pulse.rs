@@ -174,6 +174,22 @@ mod tests {
             PulseError::NotSupported(PulseEdge::Clear).message("/dev/pps0"),
             "CAPTURECLEAR not supported on /dev/pps0"
         );
+        assert_eq!(
+            PulseError::NotSupported(PulseEdge::Assert).message("/dev/pps0"),
+            "CAPTUREASSERT not supported on /dev/pps0"
+        );
+        let failed = |name| {
+            let denied = io::Error::from_raw_os_error(libc::EPERM);
+            PulseError::Call(name, denied).message("/dev/pps0")
+        };
+        assert_eq!(
+            failed("time_pps_getparams"),
+            "time_pps_getparams() failed on /dev/pps0 : Operation not permitted"
+        );
+        assert_eq!(
+            failed("time_pps_setparams"),
+            "time_pps_setparams() failed on /dev/pps0 : Operation not permitted"
+        );
     }
 
     #[test]
