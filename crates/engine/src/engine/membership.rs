@@ -51,6 +51,7 @@ impl Engine {
         // them; at the start it is done once, in [`Engine::all_sources_added`].
         if self.sources_added {
             self.refresh_options();
+            self.update_server_sockets();
         }
         let has_address = added.iter().any(|id| {
             self.registry
@@ -64,7 +65,6 @@ impl Engine {
                 self.with_association(*id, now, |association, cx| association.start(cx));
             }
         }
-        self.update_server_sockets();
         self.serving.stale = true;
         Ok(added)
     }

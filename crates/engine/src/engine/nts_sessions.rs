@@ -363,7 +363,7 @@ impl Engine {
         } else {
             format!("Source {} changed to {} ({name})", old.ip(), new.ip())
         };
-        self.change_remote(now, id, new);
+        self.change_remote(now, id, new, Some(old.ip()));
         self.journal.info(text);
         true
     }

@@ -1,6 +1,6 @@
 //! Names and addresses of the sources (ntp chapter, section 16).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Engine;
 use crate::action::Action;
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// Gives a source an address; everything learnt from the former one is dropped.
-    fn set_address(&mut self, now: Now, id: SourceId, address: std::net::IpAddr) {
+    fn set_address(&mut self, now: Now, id: SourceId, address: IpAddr) {
         let Some(source) = self.registry.get_mut(id) else {
             return;
         };
@@ -148,11 +148,12 @@ impl Engine {
         let Some(source) = self.registry.get_mut(id) else {
             return;
         };
+        let former_address = source.address();
         source.placeholder = None;
         source.address_negotiated = false;
         source.resolved_at = Some(now.monotonic);
         let was_selected = self.selector.selected() == Some(id.0);
-        self.change_remote(now, id, SocketAddr::new(address, port));
+        self.change_remote(now, id, SocketAddr::new(address, port), former_address);
         self.begin_nts(id);
         if let Some(source) = self.registry.get(id) {
             let (new, name) = (source.address_text(), &source.spec.name);
@@ -180,8 +181,14 @@ impl Engine {
     }
 
     /// Lets a source have another address or port, and drops what was learnt from the
-    /// former one.
-    pub(super) fn change_remote(&mut self, now: Now, id: SourceId, remote: SocketAddr) {
+    /// `former` one.
+    pub(super) fn change_remote(
+        &mut self,
+        now: Now,
+        id: SourceId,
+        remote: SocketAddr,
+        former: Option<IpAddr>,
+    ) {
         let Some(source) = self.registry.get_mut(id) else {
             return;
         };
@@ -191,9 +198,7 @@ impl Engine {
         self.with_association(id, now, |association, cx| {
             association.change_address(remote, cx)
         });
-        if let Some(source) = self.registry.get_mut(id) {
-            source.update_names();
-        }
+        self.registry.follow_address(id, former);
         self.serving.stale = true;
     }
 }

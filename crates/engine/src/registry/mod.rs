@@ -7,6 +7,7 @@
 mod assign;
 mod source;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 pub use source::{
@@ -61,6 +62,8 @@ pub struct Pool {
 #[derive(Debug, Default)]
 pub struct Registry {
     sources: Vec<Source>,
+    /// Which source has an address.
+    by_address: HashMap<IpAddr, SourceId>,
     pools: Vec<Pool>,
     next_source: u32,
     next_pool: u32,
@@ -112,18 +115,26 @@ impl Registry {
 
     /// The source with an address (any port).
     pub fn by_address(&self, address: IpAddr) -> Option<SourceId> {
-        self.sources
-            .iter()
-            .find(|source| source.address() == Some(address))
-            .map(|source| source.id)
+        self.by_address.get(&address).copied()
     }
 
     /// The source with an address and port.
     pub fn by_remote(&self, remote: SocketAddr) -> Option<SourceId> {
-        self.sources
-            .iter()
-            .find(|source| source.remote() == Some(remote))
-            .map(|source| source.id)
+        let id = self.by_address(remote.ip())?;
+        (self.get(id)?.remote() == Some(remote)).then_some(id)
+    }
+
+    /// To be called when the address of a source changed, with the one it had before.
+    pub(crate) fn follow_address(&mut self, id: SourceId, former: Option<IpAddr>) {
+        if let Some(former) = former {
+            self.by_address.remove(&former);
+        }
+        if let Some(source) = self.get_mut(id) {
+            source.update_names();
+            if let Some(address) = source.address() {
+                self.by_address.insert(address, id);
+            }
+        }
     }
 
     /// The pools.
@@ -214,6 +225,9 @@ impl Registry {
             return Err(AddError::TooMany);
         }
         let id = self.reserve_id()?;
+        if let Ok(remote) = remote {
+            self.by_address.insert(remote.ip(), id);
+        }
         self.sources.push(Source::new(
             id,
             spec.clone(),
@@ -240,6 +254,9 @@ impl Registry {
     pub fn remove(&mut self, id: SourceId) -> Option<(Source, Option<String>)> {
         let index = self.position(id)?;
         let source = self.sources.remove(index);
+        if let Some(address) = source.address() {
+            self.by_address.remove(&address);
+        }
         let Some(pool_id) = source.pool else {
             return Some((source, None));
         };

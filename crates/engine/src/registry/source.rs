@@ -219,8 +219,8 @@ impl Source {
         self.named || self.address_negotiated
     }
 
-    /// To be called when the address changed.
-    pub fn update_names(&mut self) {
+    /// The names follow the address.
+    pub(super) fn update_names(&mut self) {
         self.log_name = match self.placeholder {
             Some(number) => placeholder_text(number),
             None => self.association.remote().ip().to_string(),

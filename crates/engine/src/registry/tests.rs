@@ -106,3 +106,39 @@ fn replacements_spread_and_never_reuse() {
     );
     assert_eq!(registry.replacement(id, &[], 0), None);
 }
+
+proptest::proptest! {
+    /// Sources come, go and change their addresses: what is found by address is what a search
+    /// of all sources finds.
+    #[test]
+    fn sources_are_found_by_address(steps in proptest::collection::vec((0u8..3, 0u8..12, 0u8..12), 1..60)) {
+        let mut registry = Registry::default();
+        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        for (step, a, b) in steps {
+            let id = registry.by_address(address(a));
+            match (step, id) {
+                (0, _) => {
+                    let added = add(&mut registry, &spec(SpecKind::Server, &address(a).to_string()));
+                    assert_eq!(added.is_ok(), id.is_none());
+                }
+                (1, Some(id)) => assert!(registry.remove(id).is_some()),
+                (2, Some(id)) if registry.by_address(address(b)).is_none() => {
+                    let source = registry.get_mut(id).unwrap();
+                    let spec = source.spec.clone();
+                    let remote = SocketAddr::new(address(b), spec.port);
+                    let none = SourceAuthenticator::None(crate::association::NoAuthentication);
+                    *source = Source::new(id, spec, Origin::Command, Ok(remote), none);
+                    registry.follow_address(id, Some(address(a)));
+                }
+                _ => {}
+            }
+            for number in 0..12 {
+                let searched = registry
+                    .iter()
+                    .find(|source| source.address() == Some(address(number)))
+                    .map(|source| source.id);
+                assert_eq!(registry.by_address(address(number)), searched);
+            }
+        }
+    }
+}

@@ -94,11 +94,16 @@ impl Engine {
 
     /// The source with an address or ID.
     pub(super) fn source_by_address(&self, address: Address) -> Result<SourceId, Status> {
-        self.registry
-            .iter()
-            .find(|source| address_of(source) == address)
-            .map(|source| source.id)
-            .ok_or(Status::NoSuchSource)
+        let found = match address {
+            Address::Ipv4(address) => self.registry.by_address(address.into()),
+            Address::Ipv6(address) => self.registry.by_address(address.into()),
+            Address::Id(_) | Address::Unspecified => self
+                .registry
+                .iter()
+                .find(|source| address_of(source) == address)
+                .map(|source| source.id),
+        };
+        found.ok_or(Status::NoSuchSource)
     }
 
     /// All sources that a mask and address mean.

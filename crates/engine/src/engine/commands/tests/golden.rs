@@ -76,9 +76,8 @@ fn raw_requests() {
         "SOURCE_DATA index 0" => 0.2,
         _ => 0.001,
     };
-    // The one that needs 65536 sources stands alone.
     let exchanges: Vec<_> = lines(data!("raw.tsv"))
-        .filter(|line| !line[0].contains("65536"))
+        .filter(|line| !line[0].contains(FULL))
         .collect();
     let (count, failures) = replay_all(
         &mut bench,
@@ -245,6 +244,34 @@ fn long_names(exchanges: &[Vec<&str>]) -> String {
         format!("server {name}{cut}\n")
     });
     lines.collect()
+}
+
+/// What the notes say of the exchanges of [`as_many_sources_as_there_can_be`].
+const FULL: &str = "65536 sources present";
+
+#[test]
+fn as_many_sources_as_there_can_be() {
+    let sources: String = (0..65_536u32)
+        .map(|number| {
+            format!(
+                "server 10.{}.{}.{} offline\n",
+                number >> 16,
+                number >> 8 & 255,
+                number & 255
+            )
+        })
+        .collect();
+    let mut bench = Bench::new(&sources, &[]);
+    let raw = lines(data!("raw.tsv"))
+        .filter(|line| line[0].contains(FULL))
+        .map(|line| (line[0], line[2], line[3], line[1]));
+    let states = lines(data!("states.tsv"))
+        .filter(|line| line[10] == FULL)
+        .map(|line| (line[0], line[1], line[2], line[8]));
+    let exchanges: Vec<_> = raw.chain(states).collect();
+    let (count, failures) = replay_all(&mut bench, |_| 0.001, exchanges);
+    assert_eq!(count, 4);
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
 /// Every provoked state but that of 65536 sources.
