@@ -1,6 +1,7 @@
 //! Whatever drivers of reference clocks say, the engine goes on.
 
 use chrony_conf::refclock::RefclockSpec;
+use discipline::journal::Entry;
 use discipline::samples::{DeviceTime, Reading};
 use discipline::time::RawTime;
 use ntp_wire::LeapIndicator;
@@ -94,6 +95,49 @@ fn reference_clocks_wait_for_the_initial_correction() {
     };
     assert_eq!(polls(Mode::InitStepSlew { threshold_s: 1.0 }), 0);
     assert_eq!(polls(Mode::Normal), 6);
+}
+
+#[test]
+fn a_local_clock_that_lost_its_lock_begins_anew() {
+    let mut bench = Bench::new("port 0", Mode::Normal);
+    let mut spec = RefclockSpec::new("SOCK", "/run/clock");
+    (spec.poll, spec.local) = (1, true);
+    let added = bench.engine.add_refclock(&spec, RefclockDriver::Pushed);
+    let id = added.expect("a clock");
+    bench.engine.lock_refclocks();
+    bench.engine.all_sources_added(bench.now);
+    let mut pulse_after = |pause_s: f64| {
+        bench.now.raw = bench.now.raw.plus(pause_s);
+        bench.now.monotonic = bench.now.monotonic.plus(pause_s);
+        while bench
+            .engine
+            .poll_timeout()
+            .is_some_and(|at| at <= bench.now.monotonic)
+        {
+            bench.engine.handle_timeout(bench.now);
+            bench.actions();
+        }
+        let data = RefclockData::Pulse {
+            local: bench.now.raw.minus(0.001),
+            fraction_s: 0.25,
+        };
+        bench.engine.handle_refclock_data(bench.now, id, data);
+        let lost = |entry: Entry| match entry {
+            Entry::Message { text, .. } => text == "Local refclock lost lock",
+            Entry::Line { .. } => false,
+        };
+        let said = bench.engine.journal().drain().any(lost);
+        (
+            said,
+            bench.engine.refclocks()[0].reachability().is_reachable(),
+        )
+    };
+    for _ in 0..9 {
+        assert!(!pulse_after(1.0).0);
+    }
+    assert_eq!(pulse_after(1.0), (false, true));
+    // Three pulses may be missing.
+    assert_eq!(pulse_after(3.5), (true, false));
 }
 
 proptest! {
