@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use control_wire::{Request, RequestHeader, VERSION};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
+use support::namespace::build_library;
 use support::network::{bound, own_network};
 use support::nts::{self, certificate};
 use support::{CHRONYD, Running, finish, peers, wait_until};
@@ -141,7 +142,7 @@ impl Pair {
         let certificate = certificate().self_signed(&key).expect("certificate");
         std::fs::write(folder.path().join("cert.pem"), certificate.pem()).expect("write");
         std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("write");
-        let library = even.then(|| build_even_random(folder.path()));
+        let library = even.then(|| build_library("even_random", folder.path()));
         let start = |ours| Daemon::start(&peers, folder.path(), ours, library.as_deref(), lines);
         Some(Self {
             daemons: [true, false].map(start),
@@ -156,8 +157,8 @@ impl Pair {
         Ipv4Addr::from_bits(Ipv4Addr::new(127, 8, 0, 0).to_bits() + self.clients.get())
     }
 
-    /// Sends what is planned, each time from a new client, until all was sent in time. `step` gets
-    /// the client's sockets.
+    /// Sends what is planned, each time from a new client, until all was sent in time. Returns
+    /// what `open` made for that client.
     fn in_time<S>(
         &self,
         plan: &Plan,
@@ -217,32 +218,31 @@ impl Pair {
 
     /// Both daemons take as many connections as planned.
     fn connect(&self, plan: &Plan) {
-        let before = self.daemons.each_ref().map(Daemon::connections);
-        let sent = Cell::new(0);
-        let last = self.in_time(
-            plan,
-            |_| (RefCell::new(Vec::new()), sent.get()),
-            |(open, _), client, step, _| {
-                for _ in 0..step.requests {
-                    for daemon in &self.daemons {
-                        open.borrow_mut().push(connect(client, daemon.address));
-                    }
-                    sent.set(sent.get() + 1);
+        let sent = Cell::new(self.connections(None).map(|(accepted, _)| accepted));
+        let open = |_| (RefCell::new(Vec::new()), self.connections(Some(sent.get())));
+        let (_, before) = self.in_time(plan, open, |(open, _), client, step, _| {
+            for _ in 0..step.requests {
+                for daemon in &self.daemons {
+                    open.borrow_mut().push(connect(client, daemon.address));
                 }
-            },
-        );
-        let (_, earlier) = last;
-        let requests: usize = plan.iter().map(|step| step.requests).sum();
-        assert_eq!(sent.get(), earlier + requests);
-        let answered: usize = plan.iter().map(|step| step.answered).sum();
-        for (daemon, before) in self.daemons.iter().zip(before) {
-            let (_, dropped) = wait_until("connections", || {
-                Some(daemon.connections()).filter(|now| now.0 - before.0 == sent.get())
-            });
-            if earlier == 0 {
-                assert_eq!(dropped - before.1, requests - answered, "{}", daemon.name);
+                sent.set(sent.get().map(|count| count + 1));
             }
+        });
+        let after = self.connections(Some(sent.get()));
+        for (daemon, (before, after)) in self.daemons.iter().zip(before.into_iter().zip(after)) {
+            let dropped = after.1 - before.1;
+            let planned = plan.iter().map(|step| step.requests - step.answered);
+            assert_eq!(dropped, planned.sum::<usize>(), "{}", daemon.name);
         }
+    }
+
+    /// Connections that the daemons accepted and dropped, once they have accepted so many.
+    fn connections(&self, accepted: Option<[usize; 2]>) -> [(usize, usize); 2] {
+        wait_until("connections", || {
+            let now = self.daemons.each_ref().map(Daemon::connections);
+            let settled = accepted.is_none_or(|accepted| now.map(|(count, _)| count) == accepted);
+            settled.then_some(now)
+        })
     }
 }
 
@@ -254,22 +254,6 @@ fn connect(from: Ipv4Addr, to: Ipv4Addr) -> OwnedFd {
     let peer = SockaddrIn::from(SocketAddrV4::new(to, KE_PORT));
     nix::sys::socket::connect(opened.as_raw_fd(), &peer).expect("connect");
     opened
-}
-
-/// Builds the library that takes chance away, for `LD_PRELOAD`.
-fn build_even_random(folder: &Path) -> PathBuf {
-    let library = folder.join("even_random.so");
-    let mut compiler = Command::new("cc");
-    compiler
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library);
-    compiler.arg(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/support/even_random.c"
-    ));
-    let ended = finish(&mut compiler);
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    library
 }
 
 /// Requests by UDP.

@@ -54,7 +54,7 @@ pub(crate) const OPENNTPD_SETUP: &str = "mount -t tmpfs none /var/lib\n\
     mount --bind \"$1/group\" /etc/group";
 
 /// Builds one of the libraries of this folder, for `LD_PRELOAD`: `hurry` lets daemons believe in
-/// their adjustments, `devices` has clock devices.
+/// their adjustments, `devices` has clock devices, `calendar` another date, `even_random` no chance.
 pub(crate) fn build_library(name: &str, folder: &Path) -> PathBuf {
     let library = folder.join(format!("{name}.so"));
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support");
