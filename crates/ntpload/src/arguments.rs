@@ -103,6 +103,9 @@ pub(crate) fn parse(
     };
     let server = server.ok_or("no server given")?;
     let window: usize = window;
+    if pid == Some(0) {
+        return Err("no process has the ID 0".into());
+    }
     if burst.is_some() && pid.is_none() {
         return Err("--burst needs --pid".into());
     }
