@@ -13,6 +13,7 @@ use chrony_conf::sources::AddressFamily;
 use discipline::journal::Severity;
 use engine::action::SavedFile;
 use engine::engine::CommandPeer;
+use engine::event::Now;
 use os_linux::socket::{
     IpFamily, Outgoing, ReceiveBatch, SocketSupport, UdpOptions, UnixSender, bind_unix_datagram,
     is_link_local, receive_unix, send_datagram, send_unix,
@@ -164,20 +165,21 @@ fn open_udp(
 }
 
 impl Daemon {
-    /// Takes what arrived on a command socket.
-    pub(crate) fn serve_commands(&mut self, socket: CommandSocket) {
+    /// Takes what arrived on a command socket. `fresh` is the time for the first datagram, when
+    /// it has just been read.
+    pub(crate) fn serve_commands(&mut self, socket: CommandSocket, fresh: Option<Now>) {
         match socket {
-            CommandSocket::Unix => self.serve_unix_command(),
-            CommandSocket::Ipv4 | CommandSocket::Ipv6 => self.serve_udp_commands(socket),
+            CommandSocket::Unix => self.serve_unix_command(fresh),
+            CommandSocket::Ipv4 | CommandSocket::Ipv6 => self.serve_udp_commands(socket, fresh),
         }
         self.run_actions();
     }
 
     /// One datagram is all there is from a client that waits for its answer. One that gets no
     /// answer may be of a flood, which is taken in batches so that the queue has room for others.
-    fn serve_udp_commands(&mut self, kind: CommandSocket) {
-        if !self.take_udp_commands(kind, ReceiveBatch::receive_one) {
-            self.take_udp_commands(kind, ReceiveBatch::receive);
+    fn serve_udp_commands(&mut self, kind: CommandSocket, fresh: Option<Now>) {
+        if !self.take_udp_commands(kind, fresh, ReceiveBatch::receive_one) {
+            self.take_udp_commands(kind, None, ReceiveBatch::receive);
         }
     }
 
@@ -185,6 +187,7 @@ impl Daemon {
     fn take_udp_commands(
         &mut self,
         kind: CommandSocket,
+        mut fresh: Option<Now>,
         receive: fn(&mut ReceiveBatch, BorrowedFd<'_>) -> io::Result<usize>,
     ) -> bool {
         let open = match kind {
@@ -203,7 +206,8 @@ impl Daemon {
                 continue;
             };
             let peer = CommandPeer::Udp(remote.ip());
-            let Some(reply) = self.engine.handle_command(now(), received.data, peer) else {
+            let at = fresh.take().unwrap_or_else(now);
+            let Some(reply) = self.engine.handle_command(at, received.data, peer) else {
                 continue;
             };
             let interface = received.ancillary.interface;
@@ -227,7 +231,7 @@ impl Daemon {
     /// Only senders that can be answered are listened to. An abstract name could not be by
     /// the reference, which still executes the command; nobody can see the result, so it is
     /// dropped here.
-    fn serve_unix_command(&mut self) {
+    fn serve_unix_command(&mut self, fresh: Option<Now>) {
         let Some((socket, _)) = &self.commands.unix else {
             return;
         };
@@ -244,9 +248,9 @@ impl Daemon {
         if received.truncated {
             return;
         }
-        let reply = self
-            .engine
-            .handle_command(now(), request, CommandPeer::Unix);
+        let reply =
+            self.engine
+                .handle_command(fresh.unwrap_or_else(now), request, CommandPeer::Unix);
         // The client may have vanished.
         if let Some(reply) = &reply {
             let _ = send_unix(socket.as_fd(), reply, &sender);

@@ -190,7 +190,7 @@ impl Daemon {
             if let Some(end) = self.end {
                 return Ok(end);
             }
-            if deadline.is_some_and(|deadline| deadline <= at.monotonic) {
+            if deadline.is_some_and(|deadline| deadline <= at) {
                 return Ok(End::Timeout);
             }
             let timer = due
@@ -206,9 +206,7 @@ impl Daemon {
             {
                 return Err("Nothing to do".to_owned());
             }
-            let timeout = timer.map_or(Timeout::NEVER, |timer| {
-                Timeout::until_monotonic(timer, at.monotonic)
-            });
+            let timeout = timer.map_or(Timeout::NEVER, |timer| Timeout::until_monotonic(timer, at));
             self.wait(signals, timeout, &mut ready)?;
             let awakened = self.poll.readiness(WAKE_SLOT).any();
             if awakened && signals.take().is_some() {
@@ -233,6 +231,10 @@ impl Daemon {
             }
             self.serve_nts();
             self.run_actions();
+            // Reading clocks is much of the work of a command, so the first one is served at the
+            // time of waking unless something that may take long came before it.
+            let idle = !awakened && ready.is_empty() && !self.has_nts_work();
+            let mut fresh = idle.then_some(woken);
             for (socket, descriptor, readiness) in ready.drain(..) {
                 self.serve_socket(socket, descriptor, readiness);
             }
@@ -241,7 +243,7 @@ impl Daemon {
                 if let Some((slot, socket)) = ready.copied()
                     && self.poll.readiness(slot).any()
                 {
-                    self.serve_commands(socket);
+                    self.serve_commands(socket, fresh.take());
                 }
             }
         }
@@ -329,17 +331,17 @@ impl Daemon {
     ///
     /// When timers keep firing at a pace that no configuration asks for: a bug, which must not
     /// become a flood of requests.
-    fn run_timers(&mut self) -> Result<(Now, Option<MonotonicTime>), String> {
+    fn run_timers(&mut self) -> Result<(MonotonicTime, Option<MonotonicTime>), String> {
         let mut start = None;
         let mut fired = 0;
         loop {
-            let at = now();
-            let start = *start.get_or_insert(at.monotonic);
+            let at = monotonic_time();
+            let start = *start.get_or_insert(at);
             let due = self.engine.poll_timeout();
-            if due.is_none_or(|timer| timer > at.monotonic) {
+            if due.is_none_or(|timer| timer > at) {
                 return Ok((at, due));
             }
-            self.engine.handle_timeout(at);
+            self.engine.handle_timeout(now());
             self.run_actions();
             if self.end.is_some() {
                 return Ok((at, due));

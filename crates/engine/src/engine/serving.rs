@@ -31,7 +31,7 @@ const PUBLISH_INTERVAL_OF_THREADS_S: f64 = 1.0;
 pub(super) struct Serving {
     access: Arc<AccessTable>,
     published: Published<ServerSnapshot>,
-    shared: Arc<ServerShared>,
+    pub(super) shared: Arc<ServerShared>,
     pub(super) adjustments: ClockAdjustments,
     broadcast_families: [bool; 2],
     needed: [bool; 2],

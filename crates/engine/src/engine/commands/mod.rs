@@ -27,7 +27,6 @@ mod tests;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use chrony_conf::config::{Config, LeapSecondMode};
 use control_wire::{
@@ -186,9 +185,9 @@ impl Engine {
 
     /// Step 5 of section 5; makes or updates the record of the client.
     fn passes_rate_limit(&mut self, now: Now, from: CommandPeer) -> bool {
-        let shared = Arc::clone(self.server_shared());
+        let log = self.serving.shared.client_log();
         let (CommandPeer::Udp(address), Some(log), Some(reader)) =
-            (from, shared.client_log(), self.commands.clients.as_mut())
+            (from, log, self.commands.clients.as_mut())
         else {
             return true;
         };
