@@ -216,6 +216,7 @@ fn measuring_once_without_sources_gives_up_at_once() {
 #[test]
 fn sockets_follow_access_and_peers() {
     let mut bench = Bench::new("port 123", Mode::Normal);
+    bench.engine.all_sources_added(bench.now);
     let wanted = |bench: &mut Bench| {
         bench.actions().into_iter().find_map(|action| match action {
             Action::ServerSockets { ipv4, ipv6 } => Some((ipv4, ipv6)),
