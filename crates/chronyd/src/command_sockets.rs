@@ -135,11 +135,14 @@ fn open_udp(
     if settings.port == 0 || !wanted || !support.has_family(family) {
         return Ok(None);
     }
+    // What leaves a socket that is bound to an address has that address; of IPv6 the interface
+    // is wanted, too.
+    let has_own_address = family == IpFamily::V4 && !address.is_unspecified();
     let address = SocketAddr::new(address, settings.port);
     let options = UdpOptions {
         bind: Some(address),
         device: settings.bind_device.as_deref(),
-        packet_info: true,
+        packet_info: !has_own_address,
         ..UdpOptions::new(family)
     };
     match support.open_udp(&options) {
