@@ -2,7 +2,7 @@
 //! chapter, section 17).
 //!
 //! The owner opens the device, tells [`crate::Engine::add_refclock`], reads it at
-//! [`crate::Action::PollRefclock`] (or whenever it says something by itself) and hands over
+//! [`crate::action::Action::PollRefclock`] (or whenever it says something by itself) and hands over
 //! what it read as [`RefclockData`]. Here it becomes samples: `pulses` finds the second that
 //! a pulse belongs to, `interval` makes one sample of those of a polling interval.
 
@@ -35,7 +35,7 @@ pub struct RefclockId(pub usize);
 /// How a driver works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefclockDriver {
-    /// It is read when [`crate::Action::PollRefclock`] asks for it.
+    /// It is read when [`crate::action::Action::PollRefclock`] asks for it.
     Polled,
     /// Samples come when the other side sends them (SOCK).
     Pushed,
