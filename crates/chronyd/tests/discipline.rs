@@ -106,6 +106,7 @@ fn rtcfile_and_rtcsync_exclude_each_other() {
         "rtcfile /nowhere/rtc",
         "rtcsync",
         "port 0",
+        "pidfile /",
     ]);
     assert_eq!(ended.status, Some(1));
     let last = ended.messages().pop().unwrap();
