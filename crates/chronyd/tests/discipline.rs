@@ -107,6 +107,7 @@ fn rtcfile_and_rtcsync_exclude_each_other() {
         "rtcsync",
         "port 0",
         "pidfile /",
+        "bindcmdaddress /",
     ]);
     assert_eq!(ended.status, Some(1));
     let last = ended.messages().pop().unwrap();
