@@ -2,8 +2,6 @@
 //! does (wait, receive a batch, decide, send a batch, take transmit timestamps): once the tables
 //! have their size nothing is allocated.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -27,30 +25,10 @@ use os_linux::socket::{
     TransmitTimestamps, UdpOptions,
 };
 
-/// Counts the allocations of each thread.
-struct Counting;
+#[path = "../../../tests/support/counting_allocator.rs"]
+mod counting_allocator;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator; counting touches a
-// thread-local without destructor and cannot allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting_allocator::allocations;
 
 /// The first address of the clients; the others follow. None of them needs to be configured.
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 128, 0, 0);
@@ -141,7 +119,7 @@ impl Server {
 
     /// One turn of a serving thread.
     fn turn(&mut self) {
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         self.set.clear();
         for socket in &self.sockets {
             self.set
@@ -162,7 +140,7 @@ impl Server {
                     });
             }
         }
-        self.allocations += ALLOCATIONS.get() - before;
+        self.allocations += allocations() - before;
         waited.expect("poll");
     }
 }

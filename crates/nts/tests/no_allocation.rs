@@ -1,36 +1,13 @@
 //! Answering NTP requests allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use ntp_wire::{MAX_PACKET_LENGTH, Packet};
 use nts::server::key_file::KeyFile;
 use nts::server::packet::{Opened, append_unique_identifiers, open_request};
 
-/// Counts the allocations of each thread.
-struct Counting;
+#[path = "../../../tests/support/counting_allocator.rs"]
+mod counting_allocator;
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator; counting touches a thread-local
-// without destructor and cannot allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the rules of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting_allocator::allocations;
 
 fn file(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/nts/");
@@ -55,7 +32,7 @@ fn responses_and_naks() {
             let request = octets(line.split('\t').nth(2).unwrap());
             let mut random = |bytes: &mut [u8]| bytes.fill(7);
             let mut buffer = [0; MAX_PACKET_LENGTH];
-            let before = ALLOCATIONS.get();
+            let before = allocations();
             let length = Packet::parse(&request).ok().and_then(|packet| {
                 match open_request(&keys, &packet) {
                     Opened::Authentic(request) => {
@@ -65,7 +42,7 @@ fn responses_and_naks() {
                     Opened::Dropped(_) => None,
                 }
             });
-            assert_eq!(ALLOCATIONS.get(), before, "{line}");
+            assert_eq!(allocations(), before, "{line}");
             answered += usize::from(length.is_some());
         }
     }

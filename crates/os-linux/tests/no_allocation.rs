@@ -1,7 +1,5 @@
 //! The path of a packet allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
@@ -11,30 +9,10 @@ use os_linux::socket::{
     TransmitStamp, TransmitTimestamps, UdpOptions,
 };
 
-/// The system's allocator, counting. Each thread counts for itself, since the test runner
-/// allocates in its own.
-struct Counting;
+#[path = "../../../tests/support/counting_allocator.rs"]
+mod counting_allocator;
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by the promise of the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: by the promise of the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting_allocator::allocations;
 
 #[test]
 fn serving_requests_allocates_nothing() {
@@ -53,7 +31,7 @@ fn serving_requests_allocates_nothing() {
     let mut responses = SendBatch::new();
     let mut set = PollSet::default();
     set.add(server.as_fd(), Interest::READ | Interest::ERROR_QUEUE);
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut reported = 0;
     for round in 0..100u8 {
         for _ in 0..4 {
@@ -84,7 +62,7 @@ fn serving_requests_allocates_nothing() {
             responses.flush(server.as_fd(), |_, error| panic!("{error}"));
         }
     }
-    let allocated = ALLOCATIONS.get() - before;
+    let allocated = allocations() - before;
     assert!(reported > 300, "{reported} transmit reports");
     assert_eq!(allocated, 0);
 }
