@@ -11,7 +11,9 @@ use discipline::reference::{
     Announcement, ChangeKind, ClockDriver, DriftRecord, LeapDatabase, LocalClock, Mode, Reference,
     Request, StepDetector, TrackingReport,
 };
-use discipline::samples::{ClockChange, ReferenceUpdate};
+use discipline::samples::{
+    ClockChange, HardwareClock, HardwareSample, Reading, ReadingQuality, ReferenceUpdate,
+};
 use discipline::time::{CookedTime, MonotonicTime, RawTime};
 use ntp_wire::{LeapIndicator, NtpTimestamp};
 
@@ -119,6 +121,26 @@ impl Steering {
     pub fn cook(&self, raw: RawTime) -> (CookedTime, f64) {
         let conversion = self.clock.cook(raw);
         (conversion.time, conversion.error_s)
+    }
+
+    /// Gives readings of a hardware clock to its tracker. The result is the sample that they
+    /// make, and the bound of its error in seconds if it was good enough to be followed.
+    pub fn track(
+        &self,
+        tracker: &mut HardwareClock,
+        readings: &[Reading],
+        random: &mut dyn RandomSource,
+    ) -> Option<(HardwareSample, Option<f64>)> {
+        let frequency = self.clock.frequency_ppm() * 1e-6;
+        let cook = |raw| self.clock.cooked(raw);
+        let sample = tracker.process(readings, 1.0 - frequency, cook, || random.uniform())?;
+        let error_s = (sample.quality > ReadingQuality::Reachable).then(|| {
+            let (local, clock_error_s) = self.cook(sample.local);
+            let error_s = sample.error_s + clock_error_s;
+            tracker.accumulate(sample.device, local, error_s, frequency);
+            error_s
+        });
+        Some((sample, error_s))
     }
 
     /// The reference.

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use discipline::samples::{ClockChange, DeviceTime, HardwareClock, Reading, ReadingQuality};
+use discipline::samples::{ClockChange, DeviceTime, HardwareClock, Reading};
 use discipline::time::{CookedTime, MonotonicTime, RawTime};
 
 use super::Engine;
@@ -146,20 +146,13 @@ impl Engine {
         };
         card.asked = false;
         card.read_at = Some(now.monotonic);
-        let clock = steering.clock();
-        let frequency = clock.frequency_ppm() * 1e-6;
-        let sample = card.tracker.process(
-            readings,
-            1.0 - frequency,
-            |raw| clock.cooked(raw),
-            || random.uniform(),
-        );
-        journal.debug(|| format!("Polling PHC on interface {interface}: {sample:?}"));
-        if let Some(sample) = sample.filter(|sample| sample.quality > ReadingQuality::Reachable) {
-            let (local, clock_error_s) = steering.cook(sample.local);
-            card.error_s = sample.error_s + clock_error_s;
-            card.tracker
-                .accumulate(sample.device, local, card.error_s, frequency);
+        let tracked = steering.track(&mut card.tracker, readings, random.as_mut());
+        journal.debug(|| {
+            let sample = tracked.map(|(sample, _)| sample);
+            format!("Polling PHC on interface {interface}: {sample:?}")
+        });
+        if let Some((_, Some(error_s))) = tracked {
+            card.error_s = error_s;
         }
         if let Some(speed) = speed_mbps {
             card.link.speed_mbps = speed;

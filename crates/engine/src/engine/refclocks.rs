@@ -228,10 +228,8 @@ impl Engine {
         };
         let reference = self.lock_reference(index);
         let clock = &mut self.refclocks[index];
-        clock.take_pulse(when, past_s, reference.as_ref(), &own, &mut self.journal);
-        if clock.take_lost_lock() {
-            let id = clock.id();
-            self.selector.reset_source(id.0);
+        if clock.take_pulse(when, past_s, reference.as_ref(), &own, &mut self.journal) {
+            self.selector.reset_source(clock.id().0);
         }
     }
 
@@ -242,27 +240,16 @@ impl Engine {
 
     /// Readings of a hardware clock: they are followed and, unless pulses come by it, a sample.
     fn take_readings(&mut self, now: Now, index: usize, readings: &[Reading]) {
-        let Self {
-            refclocks,
-            steering,
-            random,
-            ..
-        } = self;
-        let Some(tracker) = refclocks[index].tracker_mut() else {
+        let clock = &mut self.refclocks[index];
+        let Some(tracker) = clock.tracker_mut() else {
             return;
         };
-        let clock = steering.clock();
-        let frequency = clock.frequency_ppm() * 1e-6;
-        let cook = |raw| clock.cooked(raw);
-        let Some(sample) = tracker.process(readings, 1.0 - frequency, cook, || random.uniform())
-        else {
+        let random = self.random.as_mut();
+        let Some((sample, error_s)) = self.steering.track(tracker, readings, random) else {
             return;
         };
-        if sample.quality > ReadingQuality::Reachable {
-            let (local, clock_error_s) = steering.cook(sample.local);
-            let error_s = sample.error_s + clock_error_s;
-            tracker.accumulate(sample.device, local, error_s, frequency);
-            refclocks[index].set_device_error(error_s);
+        if let Some(error_s) = error_s {
+            clock.set_device_error(error_s);
         }
         if self.refclocks[index].settings().external_pulses {
             return;
@@ -286,8 +273,8 @@ impl Engine {
 
     /// An interval is over: the samples become one, and the selection follows.
     fn end_refclock_interval(&mut self, now: Now, index: usize) {
-        let pulse_stratum = self.pulse_stratum(now, index);
-        let sample = self.refclocks[index].end_interval(pulse_stratum);
+        let stratum = self.refclock_stratum(now, index);
+        let sample = self.refclocks[index].end_interval(stratum);
         let id = self.refclocks[index].id();
         match sample {
             Some(sample) => {
@@ -300,7 +287,7 @@ impl Engine {
                     self.follow_local_refclock(now, index);
                 }
                 self.select(now, Some(id));
-                self.log_refclock(index, &sample);
+                self.refclocks[index].log_filtered(&sample, &mut self.journal);
             }
             None if !self.refclocks[index].reachability().is_reachable() => self.select(now, None),
             None => {}
@@ -315,13 +302,13 @@ impl Engine {
         leap::is_close(self.steering.leap_second_s(), now.raw, &times)
     }
 
-    fn log_refclock(&mut self, index: usize, sample: &Sample) {
-        self.refclocks[index].log_filtered(sample, &mut self.journal);
-    }
-
-    /// Stratum of pulses whose second is the system clock's: that of what it follows, unless
-    /// that is the clock itself or as good as nothing.
-    fn pulse_stratum(&mut self, now: Now, index: usize) -> u8 {
+    /// The configured stratum. Of pulses whose second is the system clock's: one below its own
+    /// while it follows such pulses or nothing but itself, else 0.
+    fn refclock_stratum(&mut self, now: Now, index: usize) -> u8 {
+        let clock = &self.refclocks[index];
+        if !clock.is_unlocked_pulse() {
+            return clock.settings().stratum;
+        }
         let own = self.steering.own_reference(now);
         let follows_itself = own.reference_id == ntp_wire::REFERENCE_ID_LOCAL
             || self.refclocks.iter().enumerate().any(|(place, clock)| {

@@ -56,16 +56,12 @@ impl Refclock {
     }
 
     /// The interval is over: reachability is updated, and the filtered sample given, if there
-    /// is one. `pulse_stratum` is the stratum of pulses that follow the system clock's second.
-    pub(crate) fn end_interval(&mut self, pulse_stratum: u8) -> Option<Sample> {
+    /// is one. `stratum` is what the clock then announces.
+    pub(crate) fn end_interval(&mut self, stratum: u8) -> Option<Sample> {
         self.polls = 0;
         self.reachability.update(std::mem::take(&mut self.reached));
         let sample = self.filter.take()?;
-        self.stratum = if self.is_unlocked_pulse() {
-            pulse_stratum
-        } else {
-            self.settings.stratum
-        };
+        self.stratum = stratum;
         Some(sample)
     }
 

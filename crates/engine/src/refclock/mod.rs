@@ -92,8 +92,6 @@ pub struct Refclock {
     newest_leap: LeapIndicator,
     leap: LeapIndicator,
     stratum: u8,
-    /// A `local` clock lost its lock: the selection does not know yet.
-    lost_lock: bool,
     /// Of a `local` clock: the fit that the system clock was adjusted to last.
     followed: Option<interval::Followed>,
 }
@@ -126,7 +124,6 @@ impl Refclock {
             newest_leap: LeapIndicator::Unsynchronised,
             leap: LeapIndicator::Unsynchronised,
             stratum: 0,
-            lost_lock: false,
             followed: None,
             settings,
         }
@@ -230,11 +227,6 @@ impl Refclock {
         if let Some(tracker) = &mut self.tracker {
             tracker.restart();
         }
-    }
-
-    /// Whether a `local` clock lost its lock since the last call.
-    pub(crate) fn take_lost_lock(&mut self) -> bool {
-        std::mem::take(&mut self.lost_lock)
     }
 
     /// Follows a change of the clock (section 1.4).

@@ -36,16 +36,14 @@ pub(crate) struct OwnSecond {
     pub(crate) root_distance_s: f64,
 }
 
-/// How a pulse found its second, or why it did not.
-enum Paired {
-    /// With this leap status, the offset and its distance from the reference.
-    Found {
-        offset_s: f64,
-        from_reference_s: f64,
-        leap: LeapIndicator,
-    },
-    /// There is no reference near.
-    Lost,
+/// A pulse that found its second.
+struct Pairing {
+    /// Its offset (S+), seconds.
+    offset_s: f64,
+    /// The same from the reference's, seconds.
+    from_reference_s: f64,
+    /// Leap status to go with it.
+    leap: LeapIndicator,
 }
 
 impl Refclock {
@@ -60,7 +58,8 @@ impl Refclock {
         })
     }
 
-    /// Takes a pulse. `past_s`: by how much of a second cooked time is past its second.
+    /// Takes a pulse. `past_s`: by how much of a second cooked time is past its second. Whether
+    /// a `local` clock lost its lock by it, and with that all it knew.
     pub(crate) fn take_pulse(
         &mut self,
         when: &When,
@@ -68,10 +67,10 @@ impl Refclock {
         reference: Option<&LockReference>,
         own: &OwnSecond,
         journal: &mut Journal,
-    ) {
+    ) -> bool {
         let finite = past_s.is_finite() && when.correction_s.is_finite();
         if !finite || !self.is_recent(when) {
-            return;
+            return false;
         }
         let dispersion_s = when.error_s + self.settings.precision_s;
         let interval_s = self.settings.pulse_interval_s;
@@ -81,19 +80,18 @@ impl Refclock {
         } else {
             self.pair_with_own(offset_s, own)
         };
-        let Paired::Found {
+        let Some(Pairing {
             offset_s,
             from_reference_s,
             leap,
-        } = paired
+        }) = paired
         else {
             let name = self.name();
             journal.debug(|| format!("{name} refclock pulse ignored offset={offset_s:.9}"));
-            self.lose_lock(journal);
-            return;
+            return self.lose_lock(journal);
         };
         if self.is_wrong_edge(from_reference_s, own) {
-            return;
+            return false;
         }
         let candidate = Candidate {
             raw_offset_s: offset_s + when.correction_s - self.settings.offset_s,
@@ -103,6 +101,7 @@ impl Refclock {
             pulse: true,
         };
         self.accept(when, &candidate, journal);
+        false
     }
 
     /// With the clock it is locked to (section 17.5); one that is `local` begins by itself.
@@ -112,46 +111,46 @@ impl Refclock {
         offset_s: f64,
         dispersion_s: f64,
         reference: Option<&LockReference>,
-    ) -> Paired {
+    ) -> Option<Pairing> {
         let interval_s = self.settings.pulse_interval_s;
         let Some(reference) = reference else {
             if !self.settings.local {
-                return Paired::Lost;
+                return None;
             }
-            return Paired::Found {
+            return Some(Pairing {
                 offset_s,
                 from_reference_s: 0.0,
                 leap: LeapIndicator::Unsynchronised,
-            };
+            });
         };
         if when.time.since(reference.time).abs() >= self.settings.max_lock_age_s {
-            return Paired::Lost;
+            return None;
         }
         let pulses = ((reference.offset_s - offset_s) / interval_s).round();
         let offset_s = offset_s + pulses * interval_s;
         let from_reference_s = offset_s - reference.offset_s;
         let distance_s = from_reference_s.abs() + reference.error_s + dispersion_s;
         if distance_s > MAX_LOCK_DIFFERENCE * interval_s {
-            return Paired::Lost;
+            return None;
         }
-        Paired::Found {
+        Some(Pairing {
             offset_s,
             from_reference_s,
             leap: reference.leap,
-        }
+        })
     }
 
     /// With the second that the system clock is nearest to.
-    fn pair_with_own(&self, offset_s: f64, own: &OwnSecond) -> Paired {
+    fn pair_with_own(&self, offset_s: f64, own: &OwnSecond) -> Option<Pairing> {
         let limit_s = MAX_ROOT_DISTANCE * self.settings.pulse_interval_s;
         if own.leap == LeapIndicator::Unsynchronised || own.root_distance_s >= limit_s {
-            return Paired::Lost;
+            return None;
         }
-        Paired::Found {
+        Some(Pairing {
             offset_s,
             from_reference_s: offset_s,
             leap: own.leap,
-        }
+        })
     }
 
     /// `width`: whether it may be the end of the pulse and not its beginning.
@@ -165,17 +164,17 @@ impl Refclock {
         from_reference_s.abs() > limit_s || uncertain
     }
 
-    /// A pulse did not find its second.
-    fn lose_lock(&mut self, journal: &mut Journal) {
+    /// A pulse did not find its second. Whether that was the lock of a `local` clock.
+    fn lose_lock(&mut self, journal: &mut Journal) -> bool {
         if self.settings.local {
             journal.warning("Local refclock lost lock");
             self.forget_samples();
             self.reachability = Reachability::default();
             self.reached = false;
-            self.lost_lock = true;
         } else if self.lock.is_none() {
             self.filter.drop_samples();
         }
+        self.settings.local
     }
 }
 
