@@ -1,11 +1,10 @@
-//! The NTS-KE server of the main thread: sockets, certificates, keys for cookies and their
-//! file (NTS chapter, sections 8 and 9). Connections run in [`crate::ke_helpers`], or with
+//! The NTS-KE server of the main thread: sockets, keys for cookies and their file (NTS chapter,
+//! sections 8 and 9). Connections run in [`crate::ke_helpers`], or with
 //! `ntsprocesses 0` in the main loop.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrony_conf::Config;
@@ -17,16 +16,15 @@ use nts::ke::request::NtpService;
 use nts::ke::server::ServerSettings;
 use nts::log::{self, LogLine};
 use nts::random::SystemRandom;
-use nts::server::credentials::{LiveCredentials, PairFiles, permission_warning};
 use nts::server::key_file;
 use nts::server::key_ring::KeyRing;
 use nts::server::keys::ServerKeys;
 use nts::time::WallTime;
-use os_linux::error_text;
 use os_linux::event::{Interest, PollSet};
 use os_linux::socket::{IpFamily, SocketSupport};
 
 use crate::files;
+use crate::ke_certificates::CertificateFiles;
 use crate::ke_client::aeads;
 use crate::ke_helpers::Helpers;
 use crate::ke_io::running;
@@ -38,14 +36,6 @@ const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 
 /// Permissions of the file of keys.
 const SECRET_MODE: u32 = 0o600;
-
-/// How often the certificate files are looked at for changes without a connection, seconds:
-/// soon enough for a message about a bad renewal.
-const CHECK_INTERVAL_S: f64 = 60.0;
-
-/// Least time between looks because of a connection, seconds: whoever connects later than
-/// this after a renewal gets the new certificate.
-const LOOK_INTERVAL_S: f64 = 1.0;
 
 /// Descriptors left to the rest of the daemon, whatever the number of connections.
 const OTHER_DESCRIPTORS: usize = 256;
@@ -67,22 +57,14 @@ enum Runner {
 /// Decides whether a client may go on.
 type Allow<'a> = &'a mut dyn FnMut(IpAddr) -> Result<(), Refusal>;
 
-/// What tells that a file changed: device, inode, length and time of modification.
-type FileStamp = Option<(u64, u64, u64, i64, i64)>;
-
 /// The server.
 pub struct KeServer {
     listeners: Vec<(TcpListener, Option<usize>)>,
-    pairs: Vec<(PathBuf, PathBuf)>,
-    stamps: Vec<FileStamp>,
-    credentials: LiveCredentials,
+    certificates: CertificateFiles,
     ring: KeyRing,
     key_file: Option<PathBuf>,
     runner: Runner,
     random: SystemRandom,
-    next_check: MonotonicTime,
-    /// Earliest time of a look because of a connection.
-    next_look: MonotonicTime,
     paused_until: Option<MonotonicTime>,
 }
 
@@ -95,11 +77,6 @@ fn say(output: &mut Output, lines: impl IntoIterator<Item = LogLine>) {
             log::Severity::Explanation => output.explain(&line.text),
         }
     }
-}
-
-fn file_stamp(path: &Path) -> FileStamp {
-    let it = std::fs::metadata(path).ok()?;
-    Some((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
 }
 
 /// Connections at a time for each of `processes`: as many as configured where the system's
@@ -157,9 +134,7 @@ impl KeServer {
         let directory = config.nts.dump_directory.as_ref();
         let mut server = Self {
             listeners: Vec::new(),
-            stamps: Vec::new(),
-            pairs,
-            credentials: LiveCredentials::new(),
+            certificates: CertificateFiles::new(pairs, at),
             ring: KeyRing::new(interval_s, running(at), &mut random),
             key_file: directory.map(|directory| directory.join(key_file::FILE_NAME)),
             runner: match processes {
@@ -170,17 +145,14 @@ impl KeServer {
                 _ => Runner::Threads(Helpers::new(settings, processes, max_connections)),
             },
             random,
-            next_check: at.plus(CHECK_INTERVAL_S),
-            next_look: at,
             paused_until: None,
         };
         let backlog = processes.max(1).saturating_mul(max_connections);
-        server.load_credentials(output, wall);
-        if processes == 0 && server.credentials.in_service().is_none() {
+        say(output, server.certificates.load(wall));
+        if processes == 0 && server.certificates.in_service().is_none() {
             // As in the reference the service does not begin: no port, no file of keys, and
             // with keys that nobody has cookies of each request gets a NAK.
-            server.pairs.clear();
-            server.stamps.clear();
+            server.certificates.forget();
             server.key_file = None;
             return Ok(Some(server));
         }
@@ -230,64 +202,6 @@ impl KeServer {
     /// The keys for cookies in force.
     pub fn keys(&self) -> &Arc<ServerKeys> {
         self.ring.keys()
-    }
-
-    // Certificates.
-
-    fn current_stamps(&self) -> Vec<FileStamp> {
-        let paths = self.pairs.iter().flat_map(|(cert, key)| [cert, key]);
-        paths.map(|path| file_stamp(path)).collect()
-    }
-
-    fn load_credentials(&mut self, output: &mut Output, wall: WallTime) {
-        if self.pairs.is_empty() {
-            return;
-        }
-        // First, so that a change while the files are read is noticed.
-        self.stamps = self.current_stamps();
-        let read = |path: &Path| std::fs::read(path).map_err(|error| error_text(&error));
-        let files: Vec<PairFiles> = self
-            .pairs
-            .iter()
-            .map(|(certificate, key)| PairFiles {
-                certificate_path: certificate.display().to_string(),
-                key_path: key.display().to_string(),
-                certificate: read(certificate),
-                key: read(key),
-            })
-            .collect();
-        for (_, key) in &self.pairs {
-            if let Ok(metadata) = std::fs::metadata(key) {
-                let mode = metadata.permissions().mode();
-                say(output, permission_warning(&key.display().to_string(), mode));
-            }
-        }
-        say(output, self.credentials.replace(&files, wall));
-    }
-
-    /// Loads certificates whose files changed, and warns about those that end soon: from time
-    /// to time, and before a connection is served.
-    fn check_files(
-        &mut self,
-        output: &mut Output,
-        at: MonotonicTime,
-        wall: WallTime,
-        connection: bool,
-    ) {
-        let periodic = self.next_check <= at;
-        let asked = connection && self.next_look <= at;
-        if !periodic && !asked {
-            return;
-        }
-        self.next_look = at.plus(LOOK_INTERVAL_S);
-        if periodic {
-            self.next_check = at.plus(CHECK_INTERVAL_S);
-        }
-        if self.current_stamps() != self.stamps {
-            self.load_credentials(output, wall);
-        } else if periodic {
-            say(output, self.credentials.expiry_warnings(wall));
-        }
     }
 
     // Keys for cookies.
@@ -354,7 +268,7 @@ impl KeServer {
         if self.ring.reloads_on_rekey() {
             self.load_keys(output, at);
         }
-        self.load_credentials(output, wall);
+        say(output, self.certificates.load(wall));
     }
 
     // The loop.
@@ -370,7 +284,7 @@ impl KeServer {
         let others = rotation.into_iter().chain(sessions);
         others
             .chain(self.paused_until)
-            .fold(self.next_check, MonotonicTime::min)
+            .fold(self.certificates.next_check(), MonotonicTime::min)
     }
 
     /// Adds sockets to what is waited for.
@@ -402,7 +316,8 @@ impl KeServer {
         for (ready, (_, slot)) in ready.iter_mut().zip(&mut self.listeners) {
             *ready = slot.take().is_some_and(|slot| set.readiness(slot).any());
         }
-        self.check_files(output, at, wall, ready.contains(&true));
+        let asked = ready.contains(&true);
+        say(output, self.certificates.check(at, wall, asked));
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
             self.accept(index, output, at, allow);
         }
@@ -463,7 +378,7 @@ impl KeServer {
         at: MonotonicTime,
     ) -> Result<(), &'static str> {
         const FULL: &str = "too many connections";
-        let credentials = self.credentials.in_service().ok_or("no certificate")?;
+        let credentials = self.certificates.in_service().ok_or("no certificate")?;
         // Without the first nothing works, without the second it is slow.
         stream.set_nonblocking(true).map_err(|_| "not usable")?;
         let _ = stream.set_nodelay(true);

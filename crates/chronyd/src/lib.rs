@@ -16,6 +16,7 @@ pub mod defaults;
 pub mod devices;
 pub mod files;
 pub mod hardware_reader;
+pub mod ke_certificates;
 pub mod ke_client;
 pub mod ke_helpers;
 pub mod ke_io;

@@ -86,7 +86,10 @@ fn certificates_are_renewed_in_service() {
     let key = place.write_certificate(&certificate());
     server.ask(&Request::Rekey);
     let line = server.running.wait_for("stay in service");
-    assert!(line.contains("is not the key of the certificate in"));
+    assert!(
+        line.contains("is not the key of the certificate in"),
+        "{line}"
+    );
     let messages = server.running.messages();
     let text = "Could not set credentials : The certificate and the given key do not match.";
     assert!(messages.iter().any(|line| line == text), "{messages:?}");

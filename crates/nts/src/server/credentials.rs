@@ -261,12 +261,15 @@ impl LiveCredentials {
         self.in_service.as_ref()
     }
 
-    /// Takes over files that were read at start, after a change or on `rekey`, and says what
-    /// to log.
-    pub fn replace(&mut self, files: &[PairFiles], now: WallTime) -> Vec<LogLine> {
+    /// Takes over what was loaded at start, after a change or on `rekey`, and says what to log.
+    pub fn replace(
+        &mut self,
+        loaded: Result<Credentials, CredentialsError>,
+        now: WallTime,
+    ) -> Vec<LogLine> {
         let renewed = self.in_service.is_some();
         let first = !std::mem::replace(&mut self.tried, true);
-        match Credentials::load(files) {
+        match loaded {
             Ok(credentials) => {
                 let same = |old: &Arc<Credentials>| old.has_same_certificates(&credentials);
                 let unchanged = self.in_service.as_ref().is_some_and(same);

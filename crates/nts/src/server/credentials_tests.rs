@@ -17,7 +17,7 @@ fn renewal() {
 
     let mut bad = first.files();
     bad.key = Err("No such file or directory".to_owned());
-    let lines = live.replace(&[bad.clone()], NOW);
+    let lines = live.replace(Credentials::load(&[bad.clone()]), NOW);
     assert_eq!(
         texts(&lines),
         [
@@ -27,12 +27,12 @@ fn renewal() {
     );
     assert!(live.in_service().is_none());
 
-    assert_eq!(live.replace(&[first.files()], NOW), []);
+    assert_eq!(live.replace(Credentials::load(&[first.files()]), NOW), []);
     assert_eq!(key_of(&live), first.der);
 
     let mut mixed = second.files();
     mixed.key = Ok(first.key.clone().into_bytes());
-    let lines = live.replace(&[first.files(), mixed], NOW);
+    let lines = live.replace(Credentials::load(&[first.files(), mixed]), NOW);
     assert_eq!(lines[0].severity, Severity::Error);
     assert_eq!(
         texts(&lines),
@@ -44,8 +44,8 @@ fn renewal() {
     assert_eq!(key_of(&live), first.der);
 
     // The same files again (`rekey` without a renewal) are nothing to talk about.
-    assert_eq!(live.replace(&[first.files()], NOW), []);
-    let lines = live.replace(&[second.files()], NOW);
+    assert_eq!(live.replace(Credentials::load(&[first.files()]), NOW), []);
+    let lines = live.replace(Credentials::load(&[second.files()]), NOW);
     assert_eq!(texts(&lines), ["Loaded new NTS server certificates"]);
     assert_eq!(key_of(&live), second.der);
 }
@@ -87,7 +87,7 @@ fn warnings_before_the_end() {
     ending.not_after = rcgen::date_time_ymd(2026, 12, 3);
     let files = [ca.issue(&ending).files()];
     let mut live = LiveCredentials::new();
-    let lines = live.replace(&files, NOW);
+    let lines = live.replace(Credentials::load(&files), NOW);
     assert_eq!(
         texts(&lines),
         ["NTS server certificate server.crt ends in 8 days, on 2026-12-03 00:00:00 UTC: renew it"]
@@ -103,7 +103,10 @@ fn warnings_before_the_end() {
     );
     // 15 days before the end there is nothing to say.
     let mut live = LiveCredentials::new();
-    assert!(live.replace(&files, NOW.minus_s(7.0 * 86400.0)).is_empty());
+    assert!(
+        live.replace(Credentials::load(&files), NOW.minus_s(7.0 * 86400.0))
+            .is_empty()
+    );
 }
 
 #[test]
