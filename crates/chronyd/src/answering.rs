@@ -9,6 +9,8 @@ use discipline::time::RawTime;
 use engine::event::{PacketTime, TimestampSource};
 use engine::names::Family;
 use engine::server::{Outcome, Reader, Request, Responder, ResponseBuffer, ServerSnapshot};
+use ntp_wire::HEADER_LENGTH;
+use ntp_wire::ptp::PREFIX_LENGTH;
 use os_linux::clock::raw_time;
 use os_linux::socket::{
     Ancillary, BATCH_SIZE, LoopedPacket, Outgoing, ReceiveBatch, Received, SendBatch,
@@ -25,7 +27,7 @@ const BATCHES_MAX: usize = 8;
 pub enum Leftover {
     /// A packet of a configured source, for its association.
     ForAssociation,
-    /// The 48 bytes in the buffer are to be signed by the MS-SNTP service.
+    /// The 48 bytes of the answer are to be signed by the MS-SNTP service.
     Sign {
         /// The key ID of the request.
         key_id: u32,
@@ -128,7 +130,9 @@ impl Answering {
                 Outcome::Ignored(_) => {}
                 Outcome::ForAssociation => forward(Leftover::ForAssociation, &datagram, &[]),
                 Outcome::Sign { key_id } => {
-                    forward(Leftover::Sign { key_id }, &datagram, &buffer[..]);
+                    let unsigned = &buffer[if on_ptp { PREFIX_LENGTH } else { 0 }..];
+                    let unsigned = &unsigned[..HEADER_LENGTH];
+                    forward(Leftover::Sign { key_id }, &datagram, unsigned);
                 }
                 Outcome::Reply {
                     length,

@@ -135,7 +135,7 @@ impl Daemon {
         }
         let waker = signals.waker();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || waker.wake());
-        let serving = Serving::new(&engine, &support, config.server.threads, Arc::clone(&wake))?;
+        let serving = Serving::new(&engine, &support, Arc::clone(&wake))?;
         Ok(Self {
             engine,
             output,

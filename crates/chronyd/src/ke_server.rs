@@ -11,7 +11,6 @@ use chrony_conf::Config;
 use discipline::journal::Severity;
 use discipline::time::MonotonicTime;
 use engine::engine::Refusal;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nts::ke::request::NtpService;
 use nts::ke::server::ServerSettings;
 use nts::log::{self, LogLine};
@@ -23,6 +22,7 @@ use nts::time::WallTime;
 use os_linux::event::{Interest, PollSet};
 use os_linux::socket::{IpFamily, SocketSupport};
 
+use crate::descriptors;
 use crate::files;
 use crate::ke_certificates::CertificateFiles;
 use crate::ke_client::aeads;
@@ -30,15 +30,13 @@ use crate::ke_helpers::Helpers;
 use crate::ke_io::running;
 use crate::ke_sessions::{Accepted, KeSessions};
 use crate::output::Output;
+use crate::server_threads;
 
 /// The server has a socket of each at most.
 const FAMILIES: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 
 /// Permissions of the file of keys.
 const SECRET_MODE: u32 = 0o600;
-
-/// Descriptors left to the rest of the daemon, whatever the number of connections.
-const OTHER_DESCRIPTORS: usize = 256;
 
 /// Connections accepted in one turn of the main loop.
 const ACCEPTS_PER_TURN: usize = 32;
@@ -80,22 +78,11 @@ fn say(output: &mut Output, lines: impl IntoIterator<Item = LogLine>) {
 }
 
 /// Connections at a time for each of `processes`: as many as configured where the system's
-/// limit of descriptors, raised as far as needed and allowed, leaves enough for everything
-/// else, in particular for the sockets of NTP requests.
-fn connections_with_descriptors(processes: usize, configured: usize) -> usize {
-    let wanted = processes
-        .saturating_mul(configured)
-        .saturating_add(OTHER_DESCRIPTORS);
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return configured;
-    };
-    let raised = hard.min(u64::try_from(wanted).unwrap_or(hard)).max(soft);
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, raised, hard) {
-        Ok(()) => raised,
-        Err(_) => soft,
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let each = limit.saturating_sub(OTHER_DESCRIPTORS) / processes;
+/// limit of descriptors, raised as far as needed and allowed, leaves `others` for the rest of
+/// the daemon.
+fn connections_with_descriptors(processes: usize, configured: usize, others: usize) -> usize {
+    let wanted = processes.saturating_mul(configured).saturating_add(others);
+    let each = descriptors::raise_limit(wanted).saturating_sub(others) / processes;
     configured.min(each.max(1))
 }
 
@@ -120,8 +107,11 @@ impl KeServer {
         }
         let positive = |value: i32| usize::try_from(value).unwrap_or(0);
         let processes = positive(config.nts.processes);
-        let max_connections =
-            connections_with_descriptors(processes.max(1), positive(config.nts.max_connections));
+        let max_connections = connections_with_descriptors(
+            processes.max(1),
+            positive(config.nts.max_connections),
+            descriptors::OTHERS + server_threads::descriptors(config),
+        );
         let settings = Arc::new(ServerSettings {
             aeads: aeads(config),
             service: NtpService {

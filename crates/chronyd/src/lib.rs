@@ -13,6 +13,7 @@ pub mod command_sockets;
 pub mod configuration;
 pub mod daemon;
 pub mod defaults;
+pub mod descriptors;
 pub mod devices;
 pub mod files;
 pub mod hardware_reader;

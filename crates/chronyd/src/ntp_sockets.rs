@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 
 use chrony_conf::config::{AddressPair, Config};
 use discipline::journal::Severity;
@@ -53,6 +54,12 @@ struct Wanted {
 pub struct NtpSockets {
     wanted: Wanted,
     server: Pair,
+    /// Sockets of the server threads, for each family that has a server socket. They are opened
+    /// with it, and so belong to the same user: the kernel spreads packets among sockets of one
+    /// user only, and those opened by root before it drops its rights got all of them.
+    of_threads: [Vec<Arc<UdpSocket>>; 2],
+    /// Server threads beside the main one.
+    threads: usize,
     shared: Pair,
     ptp: Pair,
     clients: Vec<(SourceId, UdpSocket)>,
@@ -90,8 +97,8 @@ impl OpenReport {
 }
 
 impl NtpSockets {
-    /// Nothing is open yet.
-    pub fn new(config: &Config) -> Self {
+    /// Nothing is open yet. `threads` is the number of server threads beside the main one.
+    pub fn new(config: &Config, threads: usize) -> Self {
         Self {
             wanted: Wanted {
                 families: FAMILIES.map(|family| config.family.contains(family.any())),
@@ -105,6 +112,8 @@ impl NtpSockets {
                 dscp: config.client.dscp,
             },
             server: Pair::default(),
+            of_threads: Default::default(),
+            threads,
             shared: Pair::default(),
             ptp: Pair::default(),
             clients: Vec::new(),
@@ -166,11 +175,41 @@ impl NtpSockets {
             let index = family as usize;
             if !needed[index] || self.wanted.server_port == 0 {
                 self.server.0[index] = None;
+                self.of_threads[index].clear();
             } else if self.server.0[index].is_none() {
                 let port = self.wanted.server_port;
                 self.server.0[index] = self.open_listening(support, family, port, report);
+                if self.server.0[index].is_some() {
+                    self.of_threads[index] = self.open_for_threads(support, family, report);
+                }
             }
         }
+    }
+
+    /// The sockets of the server threads, up to the first that cannot be opened.
+    fn open_for_threads(
+        &self,
+        support: &mut SocketSupport,
+        family: IpFamily,
+        report: &mut OpenReport,
+    ) -> Vec<Arc<UdpSocket>> {
+        let port = self.wanted.server_port;
+        let options = self.listening_options(family, port);
+        let address = bind_address(self.wanted.server_addresses, family, port);
+        let mut sockets = Vec::with_capacity(self.threads);
+        while sockets.len() < self.threads {
+            match support.open_udp(&options) {
+                Ok(opened) => sockets.push(Arc::new(opened.socket)),
+                Err(error) => {
+                    report.errors.push(format!(
+                        "Could not open NTP socket of server thread {} on {address} : {error}",
+                        sockets.len() + 2,
+                    ));
+                    break;
+                }
+            }
+        }
+        sockets
     }
 
     fn open_listening(
@@ -180,14 +219,17 @@ impl NtpSockets {
         port: u16,
         report: &mut OpenReport,
     ) -> Option<UdpSocket> {
-        let options = UdpOptions {
+        self.open(support, &self.listening_options(family, port), report)
+    }
+
+    fn listening_options(&self, family: IpFamily, port: u16) -> UdpOptions<'_> {
+        UdpOptions {
             bind: Some(bind_address(self.wanted.server_addresses, family, port)),
             device: self.wanted.server_device.as_deref(),
             broadcast: true,
             timestamps: Some(TransmitTimestamps::PerMessage),
             ..self.ntp_options(family)
-        };
-        self.open(support, &options, report)
+        }
     }
 
     fn open_shared(
@@ -256,16 +298,14 @@ impl NtpSockets {
         }
     }
 
-    /// Opens further server sockets beside the open ones, for another thread.
-    pub fn open_more_server(&self, support: &mut SocketSupport) -> Vec<UdpSocket> {
-        let mut report = OpenReport::default();
-        FAMILIES
-            .into_iter()
-            .filter(|family| self.server.get(*family).is_some())
-            .filter_map(|family| {
-                self.open_listening(support, family, self.wanted.server_port, &mut report)
+    /// The sockets of each server thread beside the main one.
+    pub fn of_threads(&self) -> impl Iterator<Item = Vec<Arc<UdpSocket>>> {
+        (0..self.threads)
+            .map(|thread| {
+                let sockets = self.of_threads.iter();
+                sockets.filter_map(|of| of.get(thread).cloned()).collect()
             })
-            .collect()
+            .take_while(|sockets: &Vec<_>| !sockets.is_empty())
     }
 
     /// The open socket of a kind that has this descriptor.
@@ -273,6 +313,16 @@ impl NtpSockets {
         self.iter()
             .find(|(socket, open)| *socket == kind && open.as_raw_fd() == descriptor)
             .map(|(_, open)| open)
+    }
+
+    /// The open server or PTP socket of a family.
+    pub fn listening(&self, kind: Socket, family: IpFamily) -> Option<BorrowedFd<'_>> {
+        let pair = match kind {
+            Socket::Server => &self.server,
+            Socket::Ptp => &self.ptp,
+            Socket::Shared | Socket::Client(_) => return None,
+        };
+        pair.get(family).map(AsFd::as_fd)
     }
 
     /// Whether requests or packets of peers can arrive.

@@ -4,12 +4,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use chrony_conf::Config;
 use engine::event::{HardwareStamp, PacketTime};
 use os_linux::clock::raw_time;
 use os_linux::event::{
@@ -18,7 +20,43 @@ use os_linux::event::{
 use os_linux::socket::Received;
 
 use crate::answering::{Answering, Leftover, packet_time};
+use crate::descriptors;
 use crate::devices::hardware_stamp;
+
+/// Descriptors of a thread: a socket for each family, and the pipe that wakes it.
+const DESCRIPTORS_EACH: usize = 4;
+
+/// Packets and answers that may wait for the main thread. When it does not keep up, they are
+/// lost, as in a socket.
+const FORWARDED_MAX: usize = 256;
+
+/// Threads wanted beside the main one.
+fn wanted(config: &Config) -> usize {
+    let threads = match config.server.threads {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+        threads => threads as usize,
+    };
+    threads - 1
+}
+
+/// Descriptors that the wanted threads need.
+pub fn descriptors(config: &Config) -> usize {
+    wanted(config) * DESCRIPTORS_EACH
+}
+
+/// Threads beside the main one: as many as wanted where the system's limit of descriptors,
+/// raised as far as needed and allowed, leaves enough for everything else. The second value
+/// is a warning.
+pub fn affordable(config: &Config) -> (usize, Option<String>) {
+    let wanted = wanted(config);
+    let limit = descriptors::raise_limit(descriptors(config) + descriptors::OTHERS);
+    let affordable = limit.saturating_sub(descriptors::OTHERS) / DESCRIPTORS_EACH;
+    let warning = (affordable < wanted).then(|| {
+        let (threads, wanted) = (affordable + 1, wanted + 1);
+        format!("Only {threads} of {wanted} server threads, as at most {limit} files may be open")
+    });
+    (affordable.min(wanted), warning)
+}
 
 /// A packet that a thread got and only the main thread can deal with.
 #[derive(Debug)]
@@ -91,16 +129,16 @@ struct Thread {
 /// The running server threads.
 pub struct ServerThreads {
     threads: Vec<Thread>,
-    forwarded: (Sender<Forwarded>, Receiver<Forwarded>),
+    forwarded: (SyncSender<Forwarded>, Receiver<Forwarded>),
     wake_main: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl ServerThreads {
-    /// None yet. `wake_main` makes the main thread call [`ServerThreads::poll_forwarded`].
+    /// None yet. `wake_main` makes the main thread take [`ServerThreads::forwarded`].
     pub fn new(wake_main: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self {
             threads: Vec::new(),
-            forwarded: channel(),
+            forwarded: sync_channel(FORWARDED_MAX),
             wake_main,
         }
     }
@@ -110,9 +148,10 @@ impl ServerThreads {
         self.threads.is_empty()
     }
 
-    /// The next packet that a thread could not deal with.
-    pub fn poll_forwarded(&self) -> Option<Forwarded> {
-        self.forwarded.1.try_recv().ok()
+    /// The next packet that a thread could not deal with. More than were waiting at first are
+    /// left for the next turn of the loop, for which their threads have woken it.
+    pub fn forwarded(&self) -> impl Iterator<Item = Forwarded> {
+        self.forwarded.1.try_iter().take(FORWARDED_MAX)
     }
 
     /// Starts a thread that answers on these sockets.
@@ -120,7 +159,7 @@ impl ServerThreads {
     /// # Errors
     ///
     /// When the pipe or the thread cannot be made.
-    pub fn start(&mut self, answering: Answering, sockets: Vec<UdpSocket>) -> io::Result<()> {
+    pub fn start(&mut self, answering: Answering, sockets: Vec<Arc<UdpSocket>>) -> io::Result<()> {
         let (waker, wakeups) = wake_pipe()?;
         let stop = Arc::new(AtomicBool::new(false));
         let mut worker = Worker {
@@ -167,10 +206,10 @@ impl Drop for ServerThreads {
 
 struct Worker {
     answering: Answering,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<Arc<UdpSocket>>,
     wakeups: WakeReceiver,
     stop: Arc<AtomicBool>,
-    forward: Sender<Forwarded>,
+    forward: SyncSender<Forwarded>,
     wake_main: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -221,7 +260,7 @@ impl Worker {
                 let Some(forwarded) = Forwarded::from_leftover(leftover, datagram, answer) else {
                     return;
                 };
-                if forward.send(forwarded).is_ok() {
+                if forward.try_send(forwarded).is_ok() {
                     wake_main();
                 }
             },

@@ -7,7 +7,7 @@ use engine::engine::{Engine, Served};
 use engine::event::{Datagram, Socket, TimestampSource, TransmitReport};
 use engine::server::Responder;
 use os_linux::event::Readiness;
-use os_linux::socket::{Ancillary, Received, SocketSupport};
+use os_linux::socket::{Ancillary, IpFamily, Received, SocketSupport};
 
 use crate::answering::Answering;
 use crate::daemon::{Daemon, now};
@@ -19,12 +19,10 @@ use crate::signing::Client;
 pub struct Serving {
     answering: Answering,
     threads: ServerThreads,
-    /// Threads wanted beside the main one.
-    more_threads: u32,
 }
 
 impl Serving {
-    /// `threads`: how many answer, the main thread included; 0 for one on each core.
+    /// No threads are running yet.
     ///
     /// # Errors
     ///
@@ -32,17 +30,11 @@ impl Serving {
     pub fn new(
         engine: &Engine,
         support: &SocketSupport,
-        threads: u32,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
-            threads => threads,
-        };
         Ok(Self {
             answering: answering(engine, support)?,
             threads: ServerThreads::new(wake),
-            more_threads: threads - 1,
         })
     }
 }
@@ -63,11 +55,7 @@ impl Daemon {
         self.engine.set_server_open(self.sockets.is_listening());
         self.engine.publish(now());
         self.serving.threads.stop();
-        for _ in 0..self.serving.more_threads {
-            let sockets = self.sockets.open_more_server(&mut self.support);
-            if sockets.is_empty() {
-                return;
-            }
+        for sockets in self.sockets.of_threads() {
             let started = answering(&self.engine, &self.support)
                 .and_then(|answering| self.serving.threads.start(answering, sockets));
             if let Err(error) = started {
@@ -124,18 +112,19 @@ impl Daemon {
             self.read_card_if_due(interface);
         }
         for leftover in leftovers {
-            self.take_leftover(socket, Some(descriptor), leftover);
+            self.take_leftover(socket, leftover);
         }
     }
 
     /// What the server threads could not deal with.
     pub(crate) fn take_forwarded(&mut self) {
-        while let Some(forwarded) = self.serving.threads.poll_forwarded() {
-            self.take_leftover(Socket::Server, None, forwarded);
+        let forwarded: Vec<Forwarded> = self.serving.threads.forwarded().collect();
+        for leftover in forwarded {
+            self.take_leftover(Socket::Server, leftover);
         }
     }
 
-    fn take_leftover(&mut self, socket: Socket, descriptor: Option<RawFd>, leftover: Forwarded) {
+    fn take_leftover(&mut self, socket: Socket, leftover: Forwarded) {
         match leftover {
             Forwarded::Packet {
                 remote,
@@ -155,7 +144,7 @@ impl Daemon {
                     hardware,
                 };
                 if self.engine.handle_datagram(now(), &datagram) == Served::Yes {
-                    self.answer_passed_back(descriptor, &datagram);
+                    self.answer_passed_back(&datagram);
                 }
             }
             Forwarded::Sign {
@@ -177,16 +166,9 @@ impl Daemon {
     }
 
     /// An association passed a packet back: it is a request after all.
-    fn answer_passed_back(&mut self, descriptor: Option<RawFd>, datagram: &Datagram<'_>) {
-        let family = |fd: &std::os::fd::BorrowedFd<'_>| {
-            use std::os::fd::AsRawFd;
-            descriptor.is_none_or(|descriptor| descriptor == fd.as_raw_fd())
-        };
-        let Some((_, open)) = self
-            .sockets
-            .iter()
-            .find(|(kind, open)| *kind == datagram.socket && family(open))
-        else {
+    fn answer_passed_back(&mut self, datagram: &Datagram<'_>) {
+        let family = IpFamily::of(datagram.remote.ip());
+        let Some(open) = self.sockets.listening(datagram.socket, family) else {
             return;
         };
         let kernel =

@@ -194,10 +194,15 @@ impl Daemon {
             signing,
             sockets,
             support,
+            engine,
             ..
         } = self;
         if let Some(signing) = signing {
             signing.exchange(&mut |client, signed| {
+                let payload = match client.socket {
+                    Socket::Ptp => engine.wrap_in_ptp(signed),
+                    _ => Payload::new(signed),
+                };
                 // An answer that cannot be sent is lost, as on the network.
                 let _ = sockets.send(
                     support,
@@ -206,7 +211,7 @@ impl Daemon {
                         remote: client.remote,
                         local: client.local,
                         interface: client.interface,
-                        payload: Payload::new(signed),
+                        payload,
                         source: None,
                         wants_timestamp: false,
                     },

@@ -37,7 +37,8 @@ use crate::output::Output;
 use crate::random::KernelRandom;
 use crate::refclocks::Refclocks;
 use crate::{
-    call_filter, cards, configuration, defaults, privileges, real_time_clock, start_checks,
+    call_filter, cards, configuration, defaults, privileges, real_time_clock, server_threads,
+    start_checks,
 };
 
 /// Exit status after a fatal error.
@@ -260,7 +261,11 @@ fn prepare(
         output.write(Severity::Warning, "Transmit ID not supported");
     }
     let mut commands = CommandSockets::open_udp(config, &mut support, output)?;
-    let mut sockets = NtpSockets::new(config);
+    let (threads, warning) = server_threads::affordable(config);
+    if let Some(text) = warning {
+        output.write(Severity::Warning, &text);
+    }
+    let mut sockets = NtpSockets::new(config, threads);
     sockets.open_permanent(&mut support).say(output)?;
     chrony_conf::access::check(&config.server.access).map_err(|message| message.text)?;
     chrony_conf::access::check(&config.command.access).map_err(|message| message.text)?;

@@ -1,6 +1,8 @@
 //! Several threads answer (directive `serverthreads`): what the main thread changes is known
 //! to all of them when it has dealt with the next command, at the latest.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use control_wire::{Request, SetTime, SingleOption, Subnet, Timespec};
 use ntp_wire::{Header, LeapIndicator, NtpTimestamp, Packet};
 use support::namespace::build_library;
-use support::network::own_network;
+use support::network::{add_addresses, own_network};
 use support::recorded::now;
 use support::server::{ANSWER_TIMEOUT, Server};
 use support::{CHRONYD, Running, ntp, nts, wait_until};
@@ -279,4 +281,119 @@ fn one_thread_for_each_core() {
     socket.send(&request()).unwrap();
     let refused = socket.recv(&mut [0; 48]).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// How often each thread of a process slept and was woken.
+fn wakeups(id: u32) -> BTreeMap<OsString, u64> {
+    let folder = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    folder
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let status = std::fs::read_to_string(entry.path().join("status")).unwrap();
+            let name = "voluntary_ctxt_switches:";
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            (entry.file_name(), line.unwrap().trim().parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn all_threads_serve_after_root_gave_up_its_rights() {
+    const THREADS: usize = 3;
+    const REQUESTS: u64 = 3000;
+    if !own_network() {
+        return;
+    }
+    // The sockets are opened by root, when the server does not run as root.
+    let folder = tempfile::tempdir().unwrap();
+    let threads = format!("serverthreads {THREADS}");
+    let lines = [
+        "user nobody",
+        "local",
+        "allow",
+        &threads,
+        "cmdport 0",
+        "bindcmdaddress /",
+        "pidfile /",
+    ];
+    let running = Running::chronyd(folder.path(), &lines.map(str::to_owned));
+    let sockets: Vec<UdpSocket> = (0..CLIENTS).map(|_| client([127, 0, 0, 1])).collect();
+    let exchange = |socket: &UdpSocket| {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+        socket.send(&request())?;
+        socket.recv(&mut [0; 100])
+    };
+    wait_until("first answer", || exchange(&sockets[0]).ok());
+    wait_until("threads", || {
+        (wakeups(running.id()).len() == THREADS).then_some(())
+    });
+    let before = wakeups(running.id());
+    // One at a time, so that each wakes a thread.
+    for socket in sockets.iter().cycle().take(REQUESTS as usize) {
+        exchange(socket).unwrap();
+    }
+    for (thread, woken) in wakeups(running.id()) {
+        let woken = woken - before[&thread];
+        assert!(woken > REQUESTS / 30, "{thread:?} was woken {woken} times");
+    }
+}
+
+#[test]
+fn requests_of_configured_servers_are_answered_by_the_threads() {
+    if !own_network() {
+        return;
+    }
+    let address = |number: u16| format!("fd00::{number:x}");
+    let numbers = 1..=16u16;
+    let mut lines = vec!["local", "allow", "serverthreads 4"];
+    let servers: Vec<String> = numbers
+        .clone()
+        .map(|number| format!("server {} port 4123 offline", address(number)))
+        .collect();
+    lines.extend(servers.iter().map(String::as_str));
+    for number in numbers.clone() {
+        add_addresses(&[&format!("{}/128", address(number))]);
+    }
+    let _server = Server::start(&lines);
+    let mut active = request();
+    // Version 4, symmetric active.
+    active[0] = 0x21;
+    for number in numbers {
+        let local = format!("[{}]:4123", address(number));
+        let socket = UdpSocket::bind(&local).unwrap();
+        socket.connect("[::1]:123").unwrap();
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+        socket.send(&active).unwrap();
+        let mut answer = [0; 100];
+        let length = socket.recv(&mut answer).expect(&local);
+        // Symmetric passive.
+        assert_eq!((length, answer[0] & 7), (48, 2), "{local}");
+    }
+}
+
+#[test]
+fn threads_that_the_limit_of_descriptors_forbids_are_told() {
+    if !own_network() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "local",
+        "allow",
+        "serverthreads 64",
+        "cmdport 0",
+        "bindcmdaddress /",
+        "pidfile /",
+    ];
+    let mut command = Command::new("prlimit");
+    command
+        .args(["--nofile=296:296", CHRONYD, "-U", "-x", "-d"])
+        .args(lines);
+    let mut running = Running::start(&mut command, folder.path(), "chronyd");
+    running.wait_for("Only 11 of 64 server threads, as at most 296 files may be open");
+    wait_until("threads", || {
+        (wakeups(running.id()).len() == 11).then_some(())
+    });
+    assert_eq!(running.stop().code(), Some(0), "{}", running.log());
 }

@@ -153,6 +153,49 @@ fn recorded_requests_with_threads() {
 }
 
 #[test]
+fn signed_answers_over_ptp_are_wrapped() {
+    const PREFIX: usize = 56;
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    let (order, orders) = channel();
+    let (seen, requests) = channel();
+    let service = std::thread::spawn(move || serve(listener, orders, seen));
+    let port = free_port();
+    let (mut running, socket) = start(folder.path(), &[&format!("ptpport {port}")]);
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let all = cases();
+    let message = row(&all["signed"], "C>S").unwrap();
+    let length = u16::try_from(PREFIX + message.len()).unwrap();
+    let mut prefix = [0; PREFIX];
+    prefix[1] = 2;
+    prefix[2..4].copy_from_slice(&length.to_be_bytes());
+    prefix[4] = 123;
+    prefix[6] = 4;
+    prefix[45] = 3;
+    prefix[46..48].copy_from_slice(&(length - 48).to_be_bytes());
+    prefix[48..54].copy_from_slice(&[0, 0, 0x5e, 0, 0, 1]);
+    // Operation 3: signed.
+    order.send((3, 0, true)).unwrap();
+    socket.send(&[&prefix[..], message].concat()).unwrap();
+    let asked = requests.recv_timeout(Duration::from_secs(20)).unwrap();
+    // What is to be signed is the answer: its origin is the transmit timestamp of the request.
+    assert_eq!(asked[44..52], message[40..48]);
+    let mut answer = [0; 200];
+    let answered = socket.recv(&mut answer).unwrap();
+    assert_eq!(answered, PREFIX + message.len());
+    assert_eq!(answer[1..8], prefix[1..8]);
+    assert_eq!(answer[44..54], prefix[44..54]);
+    assert_eq!(answer[PREFIX..PREFIX + 48], asked[20..68]);
+    assert_eq!(answer[PREFIX + 52..PREFIX + 68], [0xaa; 16]);
+    drop(order);
+    assert_eq!(running.stop().code(), Some(0), "{}", running.log());
+    service.join().unwrap();
+}
+
+#[test]
 fn a_missing_service_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let (mut running, socket) = start(folder.path(), &[]);

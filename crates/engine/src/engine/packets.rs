@@ -276,7 +276,7 @@ impl Engine {
             }
         };
         let payload = match socket {
-            Socket::Ptp => self.wrap_message(transmission.payload.as_slice()),
+            Socket::Ptp => self.wrap_in_ptp(transmission.payload.as_slice()),
             _ => transmission.payload,
         };
         self.actions.push_back(Action::Send(Box::new(Outgoing {
@@ -290,7 +290,8 @@ impl Engine {
         })));
     }
 
-    fn wrap_message(&mut self, message: &[u8]) -> Payload {
+    /// An NTP message as it is sent through a PTP socket.
+    pub fn wrap_in_ptp(&self, message: &[u8]) -> Payload {
         let mut bytes = [0; crate::action::PACKET_MAX];
         let sequence = self.server_shared().next_ptp_sequence();
         // At most 1140 bytes.

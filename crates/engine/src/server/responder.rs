@@ -117,7 +117,8 @@ pub enum Outcome {
         /// Whether [`Responder::note_transmit`] wants to know when it left.
         wants_timestamp: bool,
     },
-    /// Have the 48 bytes in the buffer signed by the MS-SNTP service and send the result.
+    /// Have the 48 bytes in the buffer (behind room for the prefix, if it is NTP over PTP)
+    /// signed by the MS-SNTP service and send the result.
     Sign {
         /// The key ID of the request.
         key_id: u32,
