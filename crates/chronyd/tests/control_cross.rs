@@ -14,7 +14,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use support::{CHRONYD, Running, can_unshare, free_port, is_root, peers, wait_until};
+use support::ports::free_port;
+use support::{CHRONYD, Running, can_unshare, is_root, peers, wait_until};
 
 /// First argument that makes this program our client.
 const AS_CLIENT: &str = "--as-chronyc";

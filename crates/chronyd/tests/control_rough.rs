@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use control_wire::{ReplyHeader, Request, RequestHeader, VERSION};
-use support::{Running, able, free_port, is_root, wait_until};
+use support::ports::free_port;
+use support::{Running, able, is_root, wait_until};
 
 /// How long a reply may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);

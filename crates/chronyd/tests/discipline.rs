@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{CHRONYD, Running, client, free_port, run, wait_until};
+use support::ports::free_port;
+use support::{CHRONYD, Running, client, run, wait_until};
 
 /// A client whose clock is wrong by 1.5 seconds, and that mails about half a second.
 fn wrong_client(port: u16) -> Vec<String> {

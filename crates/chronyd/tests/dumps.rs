@@ -7,8 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use support::ports::free_port;
 use support::program::{Program, new_folder, report};
-use support::{CHRONYD, Running, finish, free_port, peers, wait_until};
+use support::{CHRONYD, Running, finish, peers, wait_until};
 
 /// Samples in the dumps: enough for a fit with runs.
 const SAMPLES: usize = 10;

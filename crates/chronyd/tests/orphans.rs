@@ -4,8 +4,9 @@
 
 mod support;
 
+use support::ports::free_port;
 use support::program::{Program, new_folder, report};
-use support::{free_port, peers, wait_until};
+use support::{peers, wait_until};
 
 /// Stratum of the local reference.
 const STRATUM: &str = "6";

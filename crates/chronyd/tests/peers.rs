@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{CHRONYD, Running, client, free_port, peers, run, wait_until};
+use support::ports::free_port;
+use support::{CHRONYD, Running, client, peers, run, wait_until};
 
 mod support;
 

@@ -96,7 +96,7 @@ fn busy(folder: &Path, server_port: u16, level: &str) -> Running {
     let path = |name: &str| folder.join(name).display().to_string();
     std::fs::write(path("sensor"), "21000\n").expect("sensor");
     let lines = [
-        format!("port {}", support::free_port()),
+        format!("port {}", support::ports::free_port()),
         "cmdport 0".to_owned(),
         format!("bindcmdaddress {}", path("run/chronyd.sock")),
         format!("pidfile {}", path("pid")),
@@ -123,14 +123,8 @@ fn a_filtered_daemon_does_everything() {
         return;
     }
     let server_folder = tempfile::tempdir().expect("folder");
-    let port = support::free_port();
-    let server_lines = support::client(&["local stratum 3", "allow"]);
-    let mut server_lines: Vec<String> = server_lines
-        .into_iter()
-        .filter(|line| line != "port 0")
-        .collect();
-    server_lines.push(format!("port {port}"));
-    let _server = Running::chronyd(server_folder.path(), &server_lines);
+    let port = support::ports::free_port();
+    let _server = Running::own_server(server_folder.path(), port);
     for level in ["1", "2", "-1", "-2"] {
         let folder = folder_of_nobody();
         let mut daemon = busy(folder.path(), port, level);

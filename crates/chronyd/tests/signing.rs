@@ -7,7 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use support::{Running, free_port, wait_until};
+use support::ports::free_port;
+use support::{Running, wait_until};
 
 mod support;
 

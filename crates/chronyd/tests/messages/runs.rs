@@ -7,7 +7,8 @@ use std::process::Command;
 use discipline::journal::Severity;
 use os_linux::process::{Filter, Violation};
 
-use super::support::{CHRONYD, free_port};
+use super::support::CHRONYD;
+use super::support::ports::free_port;
 use super::system_log::SystemLog;
 
 /// What a daemon needs to stay off everything shared.

@@ -8,13 +8,13 @@ pub(crate) mod namespace;
 pub(crate) mod network;
 pub(crate) mod ntp;
 pub(crate) mod nts;
+pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod recorded;
 pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -66,12 +66,6 @@ pub(crate) fn peers() -> Option<PathBuf> {
         "root and the folder of scripts/fetch-peers in ISOCHRONY_PEERS",
     );
     folder.filter(|_| usable)
-}
-
-/// A UDP port of the loopback address that nobody uses now.
-pub(crate) fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    socket.local_addr().expect("address").port()
 }
 
 /// Calls `attempt` until it gives something.
@@ -158,7 +152,8 @@ impl Running {
         Self::start(&mut command, folder, "chronyd")
     }
 
-    /// Starts the program under test as a server of stratum 1 on a port of the loopback address.
+    /// Starts the program under test as a server of stratum 1 on a port of the loopback address,
+    /// and waits until it answers.
     pub(crate) fn own_server(folder: &Path, port: u16) -> Self {
         let lines = [
             &format!("port {port}"),
@@ -170,7 +165,9 @@ impl Running {
         ];
         let mut command = Command::new(CHRONYD);
         command.args(["-U", "-x", "-d"]).args(lines);
-        Self::start(&mut command, folder, "server")
+        let server = Self::start(&mut command, folder, "server");
+        ntp::wait_for_server(port);
+        server
     }
 
     /// The process.

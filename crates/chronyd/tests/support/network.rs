@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 
 use super::able;
+use super::ports::wait_until_closed;
 
 /// Moves the calling thread, which is the test's, into an empty network with the loopback
 /// interface up. Returns whether that was possible.
@@ -38,8 +39,10 @@ pub(crate) fn add_addresses(addresses: &[&str]) {
     }
 }
 
-/// A socket bound to an address and port that a server with an unspecified address has, too.
+/// A socket bound to an address and port that a server with an unspecified address has, too,
+/// but no other socket.
 pub(crate) fn bound(address: SocketAddr) -> UdpSocket {
+    wait_until_closed("udp", address);
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,

@@ -1,13 +1,31 @@
 //! A little NTP server for tests, which answers as it is told.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::wait_until;
+
 /// Seconds from the NTP era's start to 1970.
 const NTP_EPOCH_S: u64 = 2_208_988_800;
+
+/// Waits until a server on this port of the loopback address answers requests.
+pub(crate) fn wait_for_server(port: u16) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    socket
+        .connect((Ipv4Addr::LOCALHOST, port))
+        .expect("connect");
+    let wait = Some(Duration::from_millis(100));
+    socket.set_read_timeout(wait).expect("timeout");
+    let mut request = [0; 48];
+    request[0] = 0x23;
+    wait_until("answers of the server", || {
+        socket.send(&request).ok()?;
+        socket.recv(&mut [0; 100]).ok()
+    });
+}
 
 /// A server on a port of its own; it ends when it is dropped.
 pub(crate) struct Server {

@@ -2,7 +2,7 @@
 //! what the daemons report.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,14 @@ use control_wire::{
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
 
-use super::{CHRONYD, Running, free_port, wait_until};
+use super::ports::{free_port, free_tcp_port};
+use super::{CHRONYD, Running, wait_until};
 
 /// A folder with a certificate for `localhost` and 127.0.0.1, and ports.
 pub(crate) struct Place {
     folder: TempDir,
     pub(crate) ntp_port: u16,
     pub(crate) ke_port: u16,
-}
-
-fn free_tcp_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// A certificate for these names and for 127.0.0.1.
