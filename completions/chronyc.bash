@@ -1,13 +1,12 @@
 # bash completion for chronyc
 
 _chronyc() {
-    local cur prev words cword
-    if declare -F _init_completion >/dev/null; then
-        _init_completion || return
-    else
-        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
-    fi
+    # The words between spaces: those of bash end at each colon of an IPv6 address.
+    local line=${COMP_LINE:0:COMP_POINT} words
+    read -ra words <<<"$line"
+    [[ $line == *[[:space:]] ]] && words+=('')
+    local cword=$((${#words[@]} - 1))
+    local cur=${words[cword]} prev=${words[cword - 1]}
 
     local commands='accheck activity add allow authdata burst clients cmdaccheck cmdallow cmddeny
         cyclelogs delete deny dns dump exit help keygen local makestep manual maxdelay
@@ -18,21 +17,25 @@ _chronyc() {
     local options='-4 -6 -N -a -c -d -e -f -h -j -m -n -p -u -v -w --help --json --version'
 
     # The first word that is no option and no argument of one is the command.
-    local index command= position=0
+    # Options can be combined; the last one of a word may take the next word (`-nh HOST`).
+    local takes_word='^-[^-hpuf]*[hpuf]$' index command= position=0
     for ((index = 1; index < cword; index++)); do
-        case ${words[index]} in
-            -h | -p | -u | -f) ((index++)) ;;
-            -*) [[ $command ]] && ((position++)) ;;
-            *) if [[ $command ]]; then ((position++)); else command=${words[index]}; fi ;;
-        esac
+        if [[ $command ]]; then
+            ((position++))
+        elif [[ ${words[index]} =~ $takes_word ]]; then
+            ((index++))
+        elif [[ ${words[index]} != -* ]]; then
+            command=${words[index]}
+        fi
     done
 
     if [[ ! $command ]]; then
+        [[ $prev =~ $takes_word ]] || prev=
         case $prev in
-            -f) COMPREPLY=($(compgen -f -- "$cur")) ;;
-            -h) COMPREPLY=($(compgen -A hostname -f -- "$cur")) ;;
-            -u) COMPREPLY=($(compgen -u -- "$cur")) ;;
-            -p) ;;
+            *f) COMPREPLY=($(compgen -f -- "$cur")) ;;
+            *h) COMPREPLY=($(compgen -A hostname -f -- "$cur")) ;;
+            *u) COMPREPLY=($(compgen -u -- "$cur")) ;;
+            *p) ;;
             *)
                 if [[ $cur == -* ]]; then
                     COMPREPLY=($(compgen -W "$options" -- "$cur"))
@@ -77,5 +80,9 @@ _chronyc() {
             ;;
     esac
     COMPREPLY=($(compgen -W "$arguments" -- "$cur"))
+    # Only what follows the last colon is replaced, when bash ends words there.
+    if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+    fi
 }
 complete -F _chronyc chronyc

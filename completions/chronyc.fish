@@ -7,7 +7,7 @@ function __chronyc_command --description 'The command on the line, if there is o
     for word in $words
         if test $skip -eq 1
             set skip 0
-        else if contains -- $word -h -p -u -f
+        else if string match -qr -- '^-[^-hpuf]*[hpuf]$' $word
             set skip 1
         else if not string match -q -- '-*' $word
             echo $word

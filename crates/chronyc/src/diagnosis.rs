@@ -2,9 +2,10 @@
 //! connection, what a refusal means, which word was probably meant.
 
 use std::fmt::Write;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use control_wire::Status;
+use nix::errno::Errno;
 
 use crate::connection::{Server, Trial};
 
@@ -13,10 +14,10 @@ pub(crate) fn of_trials(trials: &[Trial]) -> String {
     let mut text = String::new();
     for Trial { server, error } in trials {
         let what = match error {
-            Some(error) => error.to_string(),
+            Some(error) => system_text(error),
             None => "no reply".to_owned(),
         };
-        let check = check_of(server, error.as_ref().map(std::io::Error::kind));
+        let check = check_of(server, error.as_ref().map(io::Error::kind));
         if !text.is_empty() {
             text.push('\n');
         }
@@ -24,6 +25,14 @@ pub(crate) fn of_trials(trials: &[Trial]) -> String {
         let _ = write!(text, "  tried {server}: {what}; {check}");
     }
     text
+}
+
+/// The system's text of an error, without std's addition of its number.
+pub(crate) fn system_text(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(
+        || error.to_string(),
+        |code| Errno::from_raw(code).desc().to_owned(),
+    )
 }
 
 fn check_of(server: &Server, error: Option<ErrorKind>) -> &'static str {
@@ -63,20 +72,22 @@ pub(crate) const fn of_status(status: Status) -> &'static str {
 /// Longest distance of a word that still is a suggestion.
 const MAX_DISTANCE: usize = 3;
 
-/// The candidate nearest to `word`, if one is near.
-pub(crate) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+/// The candidate nearest to `word` whatever the case of their letters, if one is near.
+fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_ascii_lowercase();
     let (distance, _, best) = candidates
         .into_iter()
         .map(|candidate| {
-            let distance = distance(&word, candidate);
+            let distance = distance(&word, &candidate.to_ascii_lowercase());
             (distance, candidate.len(), candidate)
         })
         .min()?;
     (distance <= MAX_DISTANCE && distance * 2 <= word.len()).then_some(best)
+}
+
+/// A hint with the candidate nearest to `word`; empty if none is near.
+pub(crate) fn suggestion<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+    nearest(word, candidates).map_or_else(String::new, |near| format!("  did you mean \"{near}\"?"))
 }
 
 /// How far a word is from a candidate: the number of edits; for an abbreviation none, and for a
@@ -116,7 +127,21 @@ fn edits(from: &str, to: &str) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{edits, nearest};
+    use super::{Server, Trial, edits, nearest, of_trials};
+    use std::io;
+
+    #[test]
+    fn trials_are_explained_in_the_words_of_the_system() {
+        let trial = Trial {
+            server: Server::Unix("/run/d.sock".to_owned()),
+            error: Some(io::Error::from_raw_os_error(2)),
+        };
+        assert_eq!(
+            of_trials(&[trial]),
+            "  tried /run/d.sock: No such file or directory; \
+             is chronyd running, and does its bindcmdaddress name this path?"
+        );
+    }
 
     #[test]
     fn suggestions() {
@@ -125,6 +150,7 @@ mod tests {
         assert_eq!(nearest("Soruces", words), Some("sources"));
         assert_eq!(nearest("xyz", words), None);
         assert_eq!(nearest("tracck", words), Some("tracking"));
+        assert_eq!(nearest("sha265", ["MD5", "SHA1", "SHA256"]), Some("SHA256"));
         assert_eq!(edits("ab", "ba"), [2, 1, 1]);
         assert_eq!(edits("", "abc"), [0, 1, 2, 3]);
     }

@@ -198,11 +198,24 @@ pub(crate) fn run(mut client: Client, end_dot: bool) -> bool {
             }
             Err(ReadlineError::Signal(_)) => {}
             Err(_) => {
-                crate::output::new_line();
+                if !edits_on(std::env::var("TERM").ok().as_deref()) {
+                    crate::output::new_line();
+                }
                 return success;
             }
         }
     }
+}
+
+/// Whether the editor edits on a terminal of this type; it then ends the line itself. On others it
+/// prints the prompt and reads plain lines (rustyline's own list).
+fn edits_on(terminal: Option<&str>) -> bool {
+    const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+    terminal.is_none_or(|name| {
+        PLAIN_TERMINALS
+            .iter()
+            .all(|plain| !plain.eq_ignore_ascii_case(name))
+    })
 }
 
 /// The part of a line that counts.
@@ -216,17 +229,18 @@ fn cut(line: &str) -> &str {
 
 /// Without an editor: a prompt and plain lines.
 fn plain(mut client: Client, end_dot: bool) -> bool {
+    let mut lines = std::io::stdin().lines();
     let mut success = true;
-    for line in std::io::stdin().lines() {
-        let Ok(line) = line else {
-            break;
+    loop {
+        client.out.put(PROMPT);
+        client.out.flush();
+        let Some(Ok(line)) = lines.next() else {
+            crate::output::new_line();
+            return success;
         };
         success = commands::run_line(&mut client, cut(&line), end_dot);
         if client.quit || client.signals.is_set() {
-            break;
+            return success;
         }
-        client.out.put(PROMPT);
-        client.out.flush();
     }
-    success
 }

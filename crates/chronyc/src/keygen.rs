@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Failed};
 use crate::commands::split_word;
-use crate::diagnosis::nearest;
+use crate::diagnosis::{suggestion, system_text};
 use crate::document::to_json;
 use crate::numbers::unsigned_prefix;
 use crate::options::Format;
@@ -68,22 +68,15 @@ pub(crate) fn keygen(client: &mut Client, arguments: &str) -> Result<(), Failed>
     let Some(length) = options.length() else {
         client.error(&format!("Unknown hash function or cipher {}", options.kind));
         let kinds = HASHES.into_iter().chain(CIPHERS.map(|(name, _)| name));
-        if let Some(kind) = kinds
-            .into_iter()
-            .find(|kind| kind.eq_ignore_ascii_case(options.kind))
-        {
-            client.hint(&format!("  did you mean \"{kind}\"?"));
-        } else if let Some(kind) = nearest(options.kind, ["sha1", "sha256", "sha512", "aes128"]) {
-            client.hint(&format!(
-                "  did you mean \"{}\"?",
-                kind.to_ascii_uppercase()
-            ));
-        }
+        client.hint(&suggestion(options.kind, kinds));
         return Err(Failed);
     };
     let mut key = vec![0; length];
     if let Err(error) = random::fill(&mut key) {
-        client.error(&format!("Could not get random bytes : {error}"));
+        client.error(&format!(
+            "Could not get random bytes : {}",
+            system_text(&error)
+        ));
         return Err(Failed);
     }
     let digits: String = key.iter().map(|byte| format!("{byte:02X}")).collect();

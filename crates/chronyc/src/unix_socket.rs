@@ -13,11 +13,11 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::geteuid;
 
+use crate::diagnosis::system_text;
 use crate::random;
 
 /// Longest path of a socket, without the terminating NUL (unix(7)).
@@ -132,7 +132,7 @@ fn random_name() -> Result<String, OpenError> {
     const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut name = String::new();
     while name.len() < RANDOM_NAME_LENGTH {
-        let word = random::word().map_err(|error| OpenError::Message(error.to_string()))?;
+        let word = random::word().map_err(|error| OpenError::Message(system_text(&error)))?;
         // Values beyond the letters are drawn again, so that all letters are equally likely.
         let letters = word
             .iter()
@@ -208,14 +208,6 @@ fn file_error(what: &str, path: &Path, error: &io::Error) -> OpenError {
         path.display(),
         system_text(error)
     ))
-}
-
-/// The system's text of an error, without std's addition of its number.
-fn system_text(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(
-        || error.to_string(),
-        |code| Errno::from_raw(code).desc().to_owned(),
-    )
 }
 
 #[cfg(test)]

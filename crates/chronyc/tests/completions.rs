@@ -1,5 +1,5 @@
-//! The completion files and the manual page name every command that `help` explains, and bash takes
-//! its file.
+//! The completion files and the manual page name every command that `help` explains, and bash
+//! and fish complete with theirs.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -50,16 +50,20 @@ fn every_command_is_named() {
 
 /// What bash offers for a line whose last word is being typed.
 fn offers(line: &[&str]) -> Option<Vec<String>> {
-    let words: Vec<String> = line.iter().map(|word| format!("'{word}'")).collect();
+    offers_with_path(line, &std::env::var("PATH").unwrap_or_default())
+}
+
+/// As [`offers`], with programs from `path`.
+fn offers_with_path(line: &[&str], path: &str) -> Option<Vec<String>> {
     let script = format!(
-        "source '{}/chronyc.bash'; COMP_WORDS=({}); COMP_CWORD={}; _chronyc; \
+        "source '{}/chronyc.bash'; COMP_LINE='{}'; COMP_POINT=${{#COMP_LINE}}; _chronyc; \
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         folder().display(),
-        words.join(" "),
-        line.len() - 1
+        line.join(" "),
     );
     let mut bash = Command::new("bash");
-    bash.args(["--norc", "-c", &script]).stdin(Stdio::null());
+    bash.args(["--norc", "-c", &script]).env("PATH", path);
+    bash.stdin(Stdio::null());
     let output = bash.output().ok()?;
     assert!(
         output.status.success(),
@@ -88,4 +92,49 @@ fn bash_completes() {
     );
     expect(&["chronyc", "--j"], &["--json"]);
     expect(&["chronyc", "sources", "-"], &["-a", "-v"]);
+    expect(&["chronyc", "-h", "::1", "track"], &["tracking"]);
+    expect(&["chronyc", "-nh", "::1", "manual", "de"], &["delete"]);
+}
+
+/// Bash ends a word at each colon, and replaces only what follows the last one.
+#[test]
+fn bash_completes_ipv6_addresses() {
+    let chronyc = tempfile::tempdir().expect("folder");
+    let program = chronyc.path().join("chronyc");
+    std::fs::write(&program, "#!/bin/sh\necho 2001:db8::1,0\n").expect("program");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("mode");
+    let path = format!(
+        "{}:{}",
+        chronyc.path().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let Some(offered) = offers_with_path(&["chronyc", "delete", "2001:d"], &path) else {
+        eprintln!("SKIPPED: no bash");
+        return;
+    };
+    assert_eq!(offered, ["db8::1"]);
+}
+
+/// What fish offers for a line.
+#[test]
+fn fish_completes() {
+    for (line, expected) in [
+        ("chronyc -n trac", "tracking\n"),
+        ("chronyc -nh ::1 serverst", "serverstats\n"),
+        ("chronyc manual de", "delete\n"),
+        ("chronyc add server ntp.example ibu", "iburst\n"),
+    ] {
+        let script = format!(
+            "source '{}/chronyc.fish'; complete -C '{line}'",
+            folder().display()
+        );
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", &script]);
+        let Ok(output) = fish.stdin(Stdio::null()).output() else {
+            eprintln!("SKIPPED: no fish");
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{line}");
+    }
 }

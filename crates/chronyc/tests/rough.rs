@@ -267,6 +267,11 @@ fn a_terminal_of_20_columns() {
     session.keys("\u{4}");
     let (seen, status) = session.end();
     assert!(!seen.contains("panic"), "{seen:?}");
+    // One new line ends the prompt, no empty one follows.
+    assert!(
+        seen.ends_with("\r\n") && !seen.ends_with("\n\r\n"),
+        "{seen:?}"
+    );
     // The last command failed.
     assert_eq!(status, Some(1), "{seen:?}");
     daemon.assert_clean();

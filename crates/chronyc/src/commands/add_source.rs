@@ -2,8 +2,8 @@
 
 use control_wire::{AddSource, Request, SourceFlags, SourceKind, SourceName};
 
-use super::sources::suggestion;
-use super::{Mistake, split_word};
+use super::{Mistake, second_words, split_word};
+use crate::diagnosis::suggestion;
 use crate::numbers::{float_prefix, integer_prefix};
 use crate::resolver::Resolver;
 
@@ -150,17 +150,20 @@ pub(crate) fn option_names() -> impl Iterator<Item = &'static str> {
 
 /// `add server|peer|pool NAME [OPTIONS]`.
 pub(super) fn add(resolver: &Resolver, arguments: &str) -> Result<Request, Mistake> {
-    let syntax = || Mistake::new("Invalid syntax for add command");
+    const SYNTAX: &str = "Invalid syntax for add command";
     let (kind, rest) = split_word(arguments);
     let kind = match kind.to_ascii_lowercase().as_str() {
         "server" => SourceKind::Server,
         "peer" => SourceKind::Peer,
         "pool" => SourceKind::Pool,
-        _ => return Err(syntax()),
+        _ => {
+            let hint = suggestion(kind, second_words("add").iter().copied());
+            return Err(Mistake::with_hint(SYNTAX, hint));
+        }
     };
     let (name, mut rest) = split_word(rest);
     if name.is_empty() {
-        return Err(syntax());
+        return Err(Mistake::new(SYNTAX));
     }
     let mut source = AddSource::with_defaults(kind, SourceName::new(name.as_bytes()));
     while !rest.is_empty() {

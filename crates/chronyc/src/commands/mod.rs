@@ -10,7 +10,7 @@ pub(crate) use add_source::option_names as add_options;
 use control_wire::Request;
 
 use crate::client::{Client, Failed};
-use crate::diagnosis::nearest;
+use crate::diagnosis::suggestion;
 use crate::options::Format;
 use crate::output::complain;
 use crate::reports;
@@ -215,9 +215,7 @@ pub(crate) fn run_line(client: &mut Client, line: &str, end_dot: bool) -> bool {
         Some(command) => command.action.perform(client, arguments),
         None => {
             client.error("Unrecognized command");
-            if let Some(suggestion) = nearest(name, names()) {
-                client.hint(&format!("  did you mean \"{suggestion}\"?"));
-            }
+            client.hint(&suggestion(name, names()));
             (false, false)
         }
     };

@@ -8,7 +8,7 @@ use control_wire::{
 };
 
 use super::{Mistake, split_word};
-use crate::diagnosis::nearest;
+use crate::diagnosis::suggestion;
 use crate::numbers::{float_prefix, int_prefix, integer_prefix};
 use crate::resolver::{Resolver, source_id};
 
@@ -215,11 +215,6 @@ pub(super) fn selectopts(_resolver: &Resolver, arguments: &str) -> Result<Reques
         mask: mask.0.into(),
         options,
     }))
-}
-
-/// A hint at the nearest of some words.
-pub(super) fn suggestion<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
-    nearest(word, candidates).map_or_else(String::new, |near| format!("  did you mean \"{near}\"?"))
 }
 
 #[cfg(test)]

@@ -209,9 +209,10 @@ impl Association {
     }
 
     /// The clock was stepped by an unknown amount: everything measured is void (discipline
-    /// chapter, section 1.4).
+    /// chapter, section 1.4), and reachability is counted anew.
     pub fn handle_unknown_step(&mut self) {
         self.reset();
+        self.reachability.reset();
         self.poll.reset();
     }
 

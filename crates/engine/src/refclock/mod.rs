@@ -217,8 +217,10 @@ impl Refclock {
         self.settings.offset_s = offset_s;
     }
 
-    /// What was measured before is void.
+    /// What was measured before is void, and reachability is counted anew.
     pub(crate) fn forget_samples(&mut self) {
+        self.reachability.reset();
+        self.reached = false;
         self.filter.drop_samples();
         self.statistics.reset();
         self.followed = None;

@@ -1,7 +1,6 @@
 //! Which second a pulse belongs to (discipline chapter, sections 17.4 to 17.6).
 
 use discipline::journal::Journal;
-use discipline::samples::Reachability;
 use discipline::time::CookedTime;
 use ntp_wire::LeapIndicator;
 
@@ -169,8 +168,6 @@ impl Refclock {
         if self.settings.local {
             journal.warning("Local refclock lost lock");
             self.forget_samples();
-            self.reachability = Reachability::default();
-            self.reached = false;
         } else if self.lock.is_none() {
             self.filter.drop_samples();
         }

@@ -1,7 +1,7 @@
 //! Commands act, and say so as recorded in `log.tsv`.
 
 use control_wire::{
-    AddSource, Address, Float, MaskedAddress, ModifyInteger, Reply, Request, SingleAddress,
+    AddSource, Address, Float, Index, MaskedAddress, ModifyInteger, Reply, Request, SingleAddress,
     SingleFloat, SingleOption, SourceKind, SourceName, Status,
 };
 
@@ -104,6 +104,26 @@ fn settings_change() {
     };
     let change = after.current_correction_s.value() - before.current_correction_s.value();
     assert!((change + 0.25).abs() < 1e-3, "{change}");
+}
+
+/// As chrony 4.3 shows it, and the row of `main.tsv` after the command.
+#[test]
+fn a_reset_counts_reachability_anew() {
+    let mut bench = bench();
+    let reachability = |bench: &mut Bench| {
+        // Index 0 is the source without an address.
+        let (_, reply) = bench.ask(&Request::SourceData(Index { index: 1 }));
+        let Reply::SourceData(data) = reply else {
+            panic!("no report of the source");
+        };
+        data.reachability
+    };
+    assert_ne!(reachability(&mut bench), 0);
+    assert_eq!(bench.ask(&Request::ResetSources).0, Status::Success);
+    assert_eq!(bench.messages()[0], "Reset all sources");
+    assert_eq!(reachability(&mut bench), 0);
+    bench.run_for(70.0);
+    assert_eq!(reachability(&mut bench), 1);
 }
 
 #[test]
