@@ -254,6 +254,11 @@ impl Steering {
         self.collect(now);
     }
 
+    /// Whether the next [`Steering::handle_timeout`] begins a leap second.
+    pub fn leap_second_begins(&mut self, now: Now) -> bool {
+        self.reference.leap().begins(now.monotonic)
+    }
+
     /// When the pending leap second is, POSIX seconds.
     pub fn leap_second_s(&mut self) -> Option<i64> {
         self.reference.leap().when_s()

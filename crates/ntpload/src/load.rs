@@ -17,7 +17,7 @@ use os_linux::socket::{
 use crate::arguments::Arguments;
 use crate::client::{Answer, Client};
 use crate::garbage;
-use crate::process::{Stopped, Usage, resident_kib};
+use crate::process::{Guardian, Stopped, Usage, resident_kib};
 
 /// After this long without any answer the outstanding requests count as lost.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -223,6 +223,7 @@ impl Load<'_> {
 
     /// Sends while the server stands, and sleeps while it answers.
     fn run_in_bursts(&mut self, size: usize, pid: u32, start: Instant) -> io::Result<()> {
+        let _guardian = Guardian::new(pid)?;
         while self.goes_on(start) {
             let stopped = Stopped::new(pid)?;
             self.send(size);

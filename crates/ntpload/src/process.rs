@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -52,6 +53,38 @@ pub(crate) fn resident_kib(pid: u32) -> Option<u64> {
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Makes the server go on when this process ends, however it ends: it may be killed while it
+/// has the server stopped.
+#[derive(Debug)]
+pub(crate) struct Guardian(Child);
+
+impl Guardian {
+    /// A shell that waits for the end of its input, which this process holds open. What ends
+    /// this process (an interrupt of the terminal goes to both) does not end the shell.
+    ///
+    /// # Errors
+    ///
+    /// When the shell cannot be started.
+    pub(crate) fn new(pid: u32) -> io::Result<Self> {
+        let wait = "trap '' HUP INT QUIT TERM; read -r end; kill -CONT \"$0\"";
+        Command::new("sh")
+            .args(["-c", wait, &pid.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map(Self)
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        // The end of its input would do as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A process that is stopped until this is dropped.

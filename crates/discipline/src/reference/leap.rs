@@ -152,6 +152,12 @@ impl LeapSchedule {
         }
     }
 
+    /// Whether the leap second is due to begin: [`LeapSchedule::served_status`] is about to be
+    /// unsynchronised.
+    pub fn begins(&self, now: MonotonicTime) -> bool {
+        matches!(self.phase, Phase::Armed(due) if due <= now)
+    }
+
     pub(super) fn is_due(&self, now: MonotonicTime) -> bool {
         self.next_timeout().is_some_and(|due| due <= now)
     }

@@ -256,6 +256,9 @@ impl Engine {
             .next_timeout()
             .is_some_and(|at| at <= now.monotonic)
         {
+            if self.steering.leap_second_begins(now) {
+                self.publish_leap_second();
+            }
             self.steering.handle_timeout(now, &mut self.journal);
             self.propagate(now);
             return;

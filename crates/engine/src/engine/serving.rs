@@ -8,6 +8,8 @@ use chrony_conf::access::AccessRule;
 use chrony_conf::config::Config;
 use discipline::time::MonotonicTime;
 
+use ntp_wire::LeapIndicator;
+
 use super::Engine;
 use crate::action::Action;
 use crate::event::Now;
@@ -45,7 +47,7 @@ pub(super) struct Serving {
 
 /// What of the reference changes with time alone: leap status, stratum, reference ID and
 /// reference time.
-type PublishedState = (ntp_wire::LeapIndicator, u8, u32, ntp_wire::NtpTimestamp);
+type PublishedState = (LeapIndicator, u8, u32, ntp_wire::NtpTimestamp);
 
 impl Serving {
     pub(super) fn new(config: &Config, precision_s: f64, random: &mut dyn RandomSource) -> Self {
@@ -163,6 +165,15 @@ impl Engine {
     pub fn server_sockets_tried(&mut self) {
         self.actions
             .retain(|action| !matches!(action, Action::ServerSockets { .. }));
+    }
+
+    /// A leap second begins: other threads are to know before the clock is stepped, as until the
+    /// next publication they would answer with the new time and the old leap status.
+    pub(super) fn publish_leap_second(&mut self) {
+        let mut snapshot = self.serving.published.reader().get().clone();
+        snapshot.reference.leap = LeapIndicator::Unsynchronised;
+        self.serving.published.publish(snapshot);
+        self.serving.stale = true;
     }
 
     /// Publishes what is served, if it changed or was published long ago. The owner calls it

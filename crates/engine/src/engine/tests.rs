@@ -14,6 +14,7 @@ use crate::registry::Origin;
 mod cards;
 mod clock_failures;
 mod devices;
+mod leap_seconds;
 mod refclocks;
 
 /// An engine with a clock that stands still unless it is moved.
