@@ -173,9 +173,11 @@ impl Daemon {
     pub(crate) fn serve_commands(&mut self, socket: CommandSocket, fresh: Option<Now>) {
         match socket {
             CommandSocket::Unix => self.serve_unix_command(fresh),
-            CommandSocket::Ipv4 | CommandSocket::Ipv6 => self.serve_udp_commands(socket, fresh),
+            CommandSocket::Ipv4 | CommandSocket::Ipv6 => {
+                self.serve_udp_commands(socket, fresh);
+                self.run_actions();
+            }
         }
-        self.run_actions();
     }
 
     /// One datagram is all there is from a client that waits for its answer. One that gets no
@@ -234,6 +236,9 @@ impl Daemon {
     /// Only senders that can be answered are listened to. An abstract name could not be by
     /// the reference, which still executes the command; nobody can see the result, so it is
     /// dropped here.
+    ///
+    /// What the command wants done is done before the reply, as by the reference: who has the
+    /// reply of `dump`, `cyclelogs` or `rekey` goes on with the files.
     fn serve_unix_command(&mut self, fresh: Option<Now>) {
         let Some((socket, _)) = &self.commands.unix else {
             return;
@@ -254,15 +259,16 @@ impl Daemon {
         let reply =
             self.engine
                 .handle_command(fresh.unwrap_or_else(now), request, CommandPeer::Unix);
-        // The client may have vanished.
-        if let Some(reply) = &reply {
-            let _ = send_unix(socket.as_fd(), reply, &sender);
-        } else if let Some(pending) = self.engine.take_pending_save() {
+        self.run_actions();
+        let reply = reply.or_else(|| {
+            let pending = self.engine.take_pending_save()?;
             let saved = self.save(&SavedFile::Rtc, &pending.contents);
-            // Saving needs the whole daemon, so the socket is looked up again.
-            if let Some((socket, _)) = &self.commands.unix {
-                let _ = send_unix(socket.as_fd(), &pending.reply(saved), &sender);
-            }
+            Some(pending.reply(saved))
+        });
+        // The actions needed the whole daemon, so the socket is looked up again.
+        if let (Some(reply), Some((socket, _))) = (reply, &self.commands.unix) {
+            // The client may have vanished.
+            let _ = send_unix(socket.as_fd(), &reply, &sender);
         }
     }
 }

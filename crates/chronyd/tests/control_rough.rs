@@ -34,13 +34,19 @@ struct Daemon {
 
 impl Daemon {
     fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// `more` gives further directives for the folder of the daemon.
+    fn start_with(more: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         // The socket's folder has to belong to the daemon's user.
         if !able(is_root(), "root") {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let (commands, ntp) = (free_port(), free_port());
-        let lines = [
+        let mut lines = more(folder.path());
+        lines.extend([
             format!("cmdport {commands}"),
             format!("port {ntp}"),
             format!("bindcmdaddress {}", socket_of(folder.path()).display()),
@@ -48,7 +54,7 @@ impl Daemon {
             "user root".to_owned(),
             "local".to_owned(),
             "allow 127.0.0.1".to_owned(),
-        ];
+        ]);
         let running = Running::chronyd(folder.path(), &lines);
         let socket = socket_of(folder.path());
         wait_until("command socket", || socket.exists().then_some(()));
@@ -270,6 +276,31 @@ fn clients_that_vanish() {
 }
 
 /// A host that is not allowed sends as fast as it can: it hears nothing, others are served.
+/// Sources, none of which has samples.
+const DUMPED: u8 = 200;
+
+/// A script goes on with the files when it has the reply. Here `dump` has many to remove, which
+/// takes longer than the way of the reply.
+#[test]
+fn what_a_command_does_is_done_before_its_reply() {
+    let source = |number: u8| format!("127.0.1.{number}");
+    let daemon = Daemon::start_with(|folder| {
+        let sources = (0..DUMPED).map(|number| format!("server {} offline", source(number)));
+        let dumps = format!("dumpdir {}", folder.join("dumps").display());
+        sources.chain([dumps]).collect()
+    });
+    let Some(daemon) = daemon else { return };
+    let dumps = daemon.folder.path().join("dumps");
+    for number in 0..DUMPED {
+        std::fs::write(dumps.join(source(number) + ".dat"), "").unwrap();
+    }
+    let client = daemon.unix();
+    assert!(client.send(&request(&Request::Dump, 7)));
+    assert!(!client.receive().is_empty());
+    assert_eq!(std::fs::read_dir(&dumps).unwrap().count(), 0);
+    daemon.finish();
+}
+
 #[test]
 fn a_flood_from_a_host_that_is_not_allowed() {
     let Some(daemon) = Daemon::start() else {

@@ -12,7 +12,7 @@
 //!
 //! A command acts through the same methods as events do, so what it changes is followed
 //! everywhere. What needs the system (files to be read again, routes, the end of the daemon)
-//! becomes an [`Action`](crate::action::Action) to be done after the reply was sent.
+//! becomes an [`Action`](crate::action::Action) to be done before the reply is sent.
 
 mod access;
 mod clock_changes;
@@ -125,7 +125,8 @@ impl Commands {
 impl Engine {
     /// A datagram arrived on a command socket. The result is the reply, never longer than the
     /// request; `None`: no reply, or [`Engine::take_pending_save`] has to be answered. Actions
-    /// that follow are to be done after it was sent.
+    /// that follow are to be done before it is sent, as whoever gets it relies on them; the end
+    /// of the daemon alone comes after it.
     pub fn handle_command(
         &mut self,
         now: Now,

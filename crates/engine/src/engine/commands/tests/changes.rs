@@ -127,7 +127,7 @@ fn a_reset_counts_reachability_anew() {
 }
 
 #[test]
-fn the_owner_is_asked_after_the_reply() {
+fn the_owner_is_asked() {
     let mut bench = bench();
     bench.actions.clear();
     for request in [
