@@ -30,6 +30,13 @@ impl SourceName {
             .filter(|name| name.len() < FIELD_LENGTH)
     }
 
+    /// The name of a request to add a source: `None` unless the last byte of the field is NUL too
+    /// (section 9.5).
+    #[must_use]
+    pub fn requested(&self) -> Option<&[u8]> {
+        self.terminated().filter(|_| self.0.ends_with(&[0]))
+    }
+
     /// The name if it is terminated and made of visible ASCII characters (0x21…0x7E). The empty
     /// name is one.
     #[must_use]
@@ -80,5 +87,10 @@ mod tests {
             Some(255)
         );
         assert_eq!(SourceName::new(&[b'a'; 256]).terminated(), None);
+        let mut tail = [b'a'; 256];
+        tail[1] = 0;
+        assert_eq!(SourceName::new(&tail).terminated(), Some(&b"a"[..]));
+        assert_eq!(SourceName::new(&tail).requested(), None);
+        assert_eq!(SourceName::new(b"a").requested(), Some(&b"a"[..]));
     }
 }

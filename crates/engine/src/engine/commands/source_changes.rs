@@ -293,7 +293,7 @@ fn source_line(request: &AddSource) -> Result<ConfSourceSpec, Status> {
         SourceKind::Peer => ConfSourceKind::Peer,
         SourceKind::Pool => ConfSourceKind::Pool,
     };
-    let name = request.name.terminated().ok_or(Status::InvalidName)?;
+    let name = request.name.requested().ok_or(Status::InvalidName)?;
     Ok(ConfSourceSpec {
         name: chrony_conf::text::from_bytes(name).into_owned(),
         kind,

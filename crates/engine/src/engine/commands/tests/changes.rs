@@ -44,6 +44,9 @@ fn sources_come_and_go() {
     assert_eq!(bench.ask(&add("127.0.0.51")).0, Status::SourceAlreadyKnown);
     assert_eq!(bench.ask(&add("ntp1.test")).0, Status::Success);
     assert_eq!(bench.ask(&add("a name")).0, Status::InvalidName);
+    // The field has to end with a NUL, wherever the name does.
+    let field = format!("127.0.0.52\0{}", "x".repeat(300));
+    assert_eq!(bench.ask(&add(&field)).0, Status::InvalidName);
     let delete = |address| Request::DelSource(SingleAddress { address });
     assert_eq!(bench.ask(&delete(ip("127.0.0.51"))).0, Status::Success);
     assert_eq!(bench.ask(&delete(Address::Id(1))).0, Status::Success);
