@@ -1,7 +1,7 @@
 //! Any text as a `*.sources` file and as the arguments of chronyc's `add` and `allow`.
 #![no_main]
 
-use chrony_conf::source_files::{Difference, difference, parse};
+use chrony_conf::source_files::parse;
 use chrony_conf::{SourceKind, access, local, sources};
 use libfuzzer_sys::fuzz_target;
 
@@ -9,10 +9,6 @@ fn check(text: &[u8]) {
     let found = parse(text, "x.sources");
     for source in &found.sources {
         source.options.effective();
-    }
-    // Numbers that are none differ from themselves.
-    if !format!("{found:?}").contains("NaN") {
-        assert_eq!(difference(&found.sources, &found.sources), Difference::default());
     }
     let line = chrony_conf::text::from_bytes(text);
     let _ = sources::parse_line(SourceKind::Pool, &line);

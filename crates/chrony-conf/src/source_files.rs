@@ -78,31 +78,6 @@ fn parse_into(found: &mut SourceFiles, content: &[u8], file: &str) {
     }
 }
 
-/// What a reload changes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Difference {
-    /// Sources to remove, first.
-    pub removed: Vec<SourceSpec>,
-    /// Sources to add, in order of name.
-    pub added: Vec<SourceSpec>,
-}
-
-/// Compares the sources of two readings by full equality. Of equal lines each counts once.
-pub fn difference(old: &[SourceSpec], new: &[SourceSpec]) -> Difference {
-    let mut removed: Vec<SourceSpec> = old.to_vec();
-    let mut added = Vec::new();
-    for spec in new {
-        match removed.iter().position(|other| other == spec) {
-            Some(index) => {
-                removed.remove(index);
-            }
-            None => added.push(spec.clone()),
-        }
-    }
-    added.sort_by(|a, b| a.name.cmp(&b.name));
-    Difference { removed, added }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,25 +117,10 @@ mod tests {
         assert_eq!(names(&parse(&content, "x").sources), ["a"]);
     }
 
-    #[test]
-    fn a_changed_option_is_removal_and_addition() {
-        let old = parse(b"server a\nserver b\nserver c\n", "x").sources;
-        let new = parse(b"server c\nserver b iburst\nserver d\n", "x").sources;
-        let change = difference(&old, &new);
-        assert_eq!(names(&change.removed), ["a", "b"]);
-        assert_eq!(names(&change.added), ["b", "d"]);
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_read(content in proptest::collection::vec(any::<u8>(), 0..200)) {
             parse(&content, "x");
-        }
-
-        #[test]
-        fn nothing_changes_without_a_change(lines in proptest::collection::vec("server [a-c] (iburst|offset [0-9])\n", 0..6)) {
-            let found = parse(lines.concat().as_bytes(), "x").sources;
-            prop_assert_eq!(difference(&found, &found), Difference::default());
         }
     }
 }

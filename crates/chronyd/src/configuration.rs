@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrony_conf::files::{Reader, SystemReader};
 use chrony_conf::keys::KeyFile;
 use chrony_conf::options::{BuildDefaults, Options};
-use chrony_conf::sources::AddressFamily;
+use chrony_conf::sources::{AddressFamily, SourceSpec};
 use chrony_conf::{Config, Message, Severity as ConfSeverity, load, print, render};
 use discipline::journal::Severity;
 use ntp_wire::{Key, KeyRing};
@@ -83,6 +83,21 @@ fn explain(diagnostics: &chrony_conf::Diagnostics) {
     if std::io::stderr().is_terminal() {
         eprintln!("{}", render::render_all(diagnostics, true));
     }
+}
+
+/// Reads the source directories. The reference leaves out what it does not understand in
+/// silence; here the administrator is told which line has no effect.
+pub fn read_source_directories(
+    config: &Config,
+    output: &mut Output,
+    reader: &dyn Reader,
+) -> Vec<SourceSpec> {
+    let found = chrony_conf::source_files::read(&config.source_directories, reader);
+    for error in found.diagnostics.iter() {
+        let text = format!("{} (ignored)", error.text);
+        output.write(Severity::Warning, &text);
+    }
+    found.sources
 }
 
 /// Loads the symmetric keys, with the messages about them.

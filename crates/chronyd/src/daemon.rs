@@ -482,9 +482,9 @@ impl Daemon {
             }
             Action::ReloadSources => {
                 let reader = configuration::reader();
-                let directories = &self.config.source_directories;
-                let found = chrony_conf::source_files::read(directories, &reader);
-                self.engine.reload_sources(now(), &found.sources);
+                let listed =
+                    configuration::read_source_directories(&self.config, &mut self.output, &reader);
+                self.engine.reload_sources(now(), &listed);
             }
             Action::NormalMode | Action::RtcApplied => self.normal_mode_due = true,
             Action::SourcesReady => self.restore_dumps(),

@@ -533,8 +533,8 @@ pub fn enter_normal_operation(
         daemon.write_journal();
     }
     if !config.source_directories.is_empty() {
-        let found = chrony_conf::source_files::read(&config.source_directories, reader);
-        daemon.engine.reload_sources(now(), &found.sources);
+        let listed = configuration::read_source_directories(config, &mut daemon.output, reader);
+        daemon.engine.reload_sources(now(), &listed);
     }
     daemon.engine.lock_refclocks();
     daemon.engine.all_sources_added(now());

@@ -134,6 +134,30 @@ fn one_shot_modes_without_sources() {
 }
 
 #[test]
+fn lines_without_effect_in_source_directories_are_named() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("dhcp.sources");
+    std::fs::write(&file, "port 123\nserver 192.0.2.1 ibrust\n").expect("sources");
+    let mut arguments = briefly(&["-Q"]);
+    arguments.push(format!("sourcedir {}", text(folder.path())));
+    let ended = run(arguments);
+    let lines = [
+        "Disabled control of system clock",
+        &format!(
+            "Invalid directive port at line 1 in file {} (ignored)",
+            text(&file)
+        ),
+        &format!(
+            "Invalid option in server directive at line 2 in file {} (ignored)",
+            text(&file)
+        ),
+        "No suitable source for synchronisation",
+        "chronyd exiting",
+    ];
+    assert_eq!(ended.messages(), with_root_warning(&lines));
+}
+
+#[test]
 fn nothing_to_do() {
     let ended = run(briefly(&["-U", "-x", "-d"]));
     assert_eq!(ended.status, Some(1));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrony_conf::sources::SourceSpec as ConfSourceSpec;
 use ntp_wire::KeyRing;
 
-use super::{Engine, Mode};
+use super::Engine;
 use crate::action::Action;
 use crate::association::{AuthenticationKind, NoAuthentication, SymmetricKey};
 use crate::event::Now;
@@ -60,10 +60,9 @@ impl Engine {
         });
         if !has_address {
             self.names.want_round();
-        } else if self.sources_started {
-            for id in &added {
-                self.with_association(*id, now, |association, cx| association.start(cx));
-            }
+        }
+        for id in &added {
+            self.start_if_due(now, *id);
         }
         self.serving.stale = true;
         Ok(added)
@@ -113,38 +112,6 @@ impl Engine {
         true
     }
 
-    /// The source directories were read again: sources that are no longer listed go, new
-    /// ones come, unchanged ones stay as they are.
-    pub fn reload_sources(&mut self, now: Now, listed: &[ConfSourceSpec]) {
-        for (line, ids) in std::mem::take(&mut self.directory_sources) {
-            if listed.contains(&line) {
-                self.directory_sources.push((line, ids));
-            } else {
-                for id in ids {
-                    self.remove_source(now, id, Origin::SourceDirectory);
-                }
-            }
-        }
-        for line in listed {
-            if self
-                .directory_sources
-                .iter()
-                .any(|(known, _)| known == line)
-            {
-                continue;
-            }
-            match self.add_source(now, line, Origin::SourceDirectory) {
-                Ok(ids) => self.directory_sources.push((line.clone(), ids)),
-                Err(error) => {
-                    let name = &line.name;
-                    self.journal
-                        .error(format!("Could not add source {name} : {error}"));
-                }
-            }
-        }
-        self.drive_names(now);
-    }
-
     /// The command `onoffline`: asks which addresses have a route.
     pub fn check_routes(&mut self) {
         let addresses: Vec<_> = self
@@ -177,7 +144,7 @@ impl Engine {
     /// Starts polling all sources that have an address.
     pub(super) fn start_sources(&mut self, now: Now) {
         self.sources_started = true;
-        let initial = matches!(self.mode(), Mode::InitStepSlew { .. });
+        let initial = self.initial_correction;
         if !initial {
             self.actions.push_back(Action::SourcesReady);
         }
@@ -186,16 +153,24 @@ impl Engine {
         if !initial {
             self.start_refclocks(now);
         }
-        let ids: Vec<SourceId> = self
-            .registry
-            .iter()
-            .filter(|source| source.address().is_some())
-            .map(|source| source.id)
-            .collect();
+        let ids: Vec<SourceId> = self.registry.iter().map(|source| source.id).collect();
         for id in ids {
-            self.with_association(id, now, |association, cx| association.start(cx));
+            self.start_if_due(now, id);
         }
         self.check_one_shot(now);
+    }
+
+    /// Lets a source that has an address begin to poll, once the sources have been started.
+    /// While initstepslew corrects the clock only its servers are asked; what a command adds
+    /// meanwhile waits with the sources of the configuration.
+    pub(super) fn start_if_due(&mut self, now: Now, id: SourceId) {
+        let due = self.registry.get(id).is_some_and(|source| {
+            let polled = !self.initial_correction || source.origin == Origin::InitStepSlew;
+            polled && source.address().is_some()
+        });
+        if due && self.sources_started {
+            self.with_association(id, now, |association, cx| association.start(cx));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod refclocks;
 mod resolving;
 mod selection;
 mod serving;
+mod source_directories;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chrony_conf::config::Config;
-use chrony_conf::sources::SourceSpec as ConfSourceSpec;
 use discipline::journal::Journal;
 use discipline::samples::{EstimatorKind, Selector};
 use discipline::time::MonotonicTime;
@@ -58,6 +58,7 @@ use commands::Commands;
 use devices::Devices;
 use nts_sessions::NtsState;
 use serving::Serving;
+use source_directories::ListedSource;
 
 /// Whether a packet is to be given to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +120,8 @@ pub struct Engine {
     random: Box<dyn RandomSource>,
     journal: Journal,
     actions: VecDeque<Action>,
-    /// Sources of the source directories with the lines that made them.
-    directory_sources: Vec<(ConfSourceSpec, Vec<SourceId>)>,
+    /// In the order in which the source directories list them.
+    directory_sources: Vec<ListedSource>,
     /// The sources of the configuration are there.
     sources_added: bool,
     sources_started: bool,
@@ -135,7 +136,7 @@ pub struct Engine {
     nts: NtsState,
     /// When normal operation begins after `initstepslew`.
     normal_mode_at: Option<MonotonicTime>,
-    /// Whether the start was for `initstepslew`.
+    /// The servers of `initstepslew` correct the clock; nobody else is asked yet.
     initial_correction: bool,
 }
 

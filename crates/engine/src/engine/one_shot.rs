@@ -75,6 +75,7 @@ impl Engine {
 
     /// Normal operation begins: the owner now adds the configured sources.
     pub(super) fn start_normal_mode(&mut self) {
+        self.initial_correction = false;
         self.steering.set_normal_mode();
         self.selector.settings_mut().messages = true;
         self.actions.push_back(Action::NormalMode);

@@ -172,9 +172,7 @@ impl Engine {
         // requests.
         self.update_server_sockets();
         self.serving.stale = true;
-        if self.sources_started {
-            self.with_association(id, now, |association, cx| association.start(cx));
-        }
+        self.start_if_due(now, id);
         if was_selected {
             self.select(now, None);
         }

@@ -16,6 +16,7 @@ mod clock_failures;
 mod devices;
 mod leap_seconds;
 mod refclocks;
+mod source_directories;
 
 /// An engine with a clock that stands still unless it is moved.
 struct Bench {
@@ -174,32 +175,6 @@ fn commands_say_what_they_did_and_the_configuration_does_not() {
             "Removed source ID#0000000002 (pool.test)",
             "Removed pool pool.test",
         ]
-    );
-}
-
-#[test]
-fn reloading_keeps_what_stays_and_changes_the_rest() {
-    let mut bench = Bench::new("port 0", Mode::Normal);
-    let line = |text: &str| parse_line(SourceKind::Server, text).unwrap();
-    let (one, two) = (line("192.0.2.1 iburst"), line("192.0.2.2"));
-    bench.engine.reload_sources(bench.now, &[one.clone(), two]);
-    let kept = bench.engine.sources().by_index(0).unwrap().id;
-    bench.messages();
-    bench
-        .engine
-        .reload_sources(bench.now, &[one, line("192.0.2.2 minpoll 4")]);
-    assert_eq!(
-        bench.messages(),
-        ["Removed source 192.0.2.2", "Added source 192.0.2.2"]
-    );
-    assert!(bench.engine.sources().get(kept).is_some());
-    bench
-        .engine
-        .reload_sources(bench.now, &[line("192.0.2.1"), line("192.0.2.1 key 1")]);
-    let messages = bench.messages();
-    assert_eq!(
-        messages.last().unwrap(),
-        "Could not add source 192.0.2.1 : Already in use"
     );
 }
 

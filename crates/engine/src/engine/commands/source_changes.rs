@@ -207,8 +207,12 @@ impl Engine {
         DONE
     }
 
+    /// Before the start is complete the directories have not been read yet, so that there is
+    /// nothing to read again.
     pub(super) fn request_source_reload(&mut self) -> Answer {
-        self.actions.push_back(Action::ReloadSources);
+        if self.sources_added && !self.initial_correction {
+            self.actions.push_back(Action::ReloadSources);
+        }
         DONE
     }
 
