@@ -161,10 +161,11 @@ pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), Stri
 }
 
 /// Checks the directory of the Unix command socket, whose permissions are what protects
-/// the daemon from other users. The error is the text of a message.
+/// the daemon from other users. A symbolic link stands for what it leads to, as for the
+/// reference. The error is the text of a message.
 pub fn check_socket_directory(path: &Path, owner: Owner) -> Result<(), String> {
     let name = path.display();
-    let metadata = std::fs::symlink_metadata(path)
+    let metadata = std::fs::metadata(path)
         .map_err(|error| format!("Could not access {name} : {}", os_text(&error)))?;
     if !metadata.is_dir() {
         return Err(format!("{name} is not directory"));
@@ -313,14 +314,18 @@ mod tests {
             error,
             format!("Wrong owner of {} (UID != {})", path.display(), wrong.uid)
         );
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
-        let error = check_socket_directory(&path, me()).unwrap_err();
-        assert_eq!(error, format!("Wrong permissions on {}", path.display()));
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let error = check_socket_directory(&link, me()).unwrap_err();
-        assert_eq!(error, format!("{} is not directory", link.display()));
-        std::fs::write(folder.path().join("file"), "").unwrap();
+        check_socket_directory(&link, me()).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+        for name in [path, link] {
+            let error = check_socket_directory(&name, me()).unwrap_err();
+            assert_eq!(error, format!("Wrong permissions on {}", name.display()));
+        }
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = check_socket_directory(&file, me()).unwrap_err();
+        assert_eq!(error, format!("{} is not directory", file.display()));
         let error = create_directory(&folder.path().join("file/x"), 0o700, me()).unwrap_err();
         assert!(error.ends_with("/file is not directory"), "{error}");
     }
