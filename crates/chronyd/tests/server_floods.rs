@@ -341,6 +341,28 @@ fn answers_are_not_answered() {
     assert!(other.recv(&mut [0; 100]).is_err());
 }
 
+#[test]
+fn broadcast_requests_are_not_answered() {
+    if !own_network() {
+        return;
+    }
+    let server = Server::start(&["local", "allow"]);
+    let client = bound(SocketAddr::from(([127, 0, 0, 9], 0)));
+    client.set_broadcast(true).unwrap();
+    client.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
+    // Each computer of a network would send an answer.
+    for address in ["127.255.255.255:123", "127.0.0.1:123"] {
+        client
+            .send_to(&client_request(4).to_bytes(), address)
+            .unwrap();
+    }
+    let (_, from) = client.recv_from(&mut [0; 100]).unwrap();
+    assert_eq!(server.statistics().ntp_hits, 2);
+    client.set_nonblocking(true).unwrap();
+    let second = client.recv_from(&mut [0; 100]);
+    assert!(second.is_err(), "answered from {from} and {second:?}");
+}
+
 /// Sources in the flood of addresses.
 const ADDRESSES: u32 = 20_000;
 

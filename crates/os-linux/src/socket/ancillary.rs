@@ -14,7 +14,7 @@ const TIMESTAMP_OF_SENDING: u32 = 0;
 /// Information from control messages; absent messages leave `None` or 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ancillary {
-    /// Our address that the datagram was sent to.
+    /// The address that the datagram was sent to: ours, or that of a broadcast.
     pub local: Option<IpAddr>,
     /// Index of the interface it came through, 0 when unknown.
     pub interface: u32,
@@ -67,10 +67,11 @@ impl Ancillary {
         ancillary
     }
 
-    /// `in_pktinfo`: interface, our address, address in the header. The second is wanted,
-    /// since a reply cannot be sent from a broadcast address.
+    /// `in_pktinfo`: interface, our address, address in the header. The third is wanted: the
+    /// second differs from it in broadcasts, which are not to be answered by every computer
+    /// that hears them, and the kernel sends nothing from a broadcast address.
     fn take_packet_info_v4(&mut self, data: &[u8]) {
-        if let (Some(interface), Some(octets)) = (word_at(data, 0), bytes_at::<4>(data, 4)) {
+        if let (Some(interface), Some(octets)) = (word_at(data, 0), bytes_at::<4>(data, 8)) {
             self.interface = interface;
             self.local = Some(IpAddr::from(octets));
         }
@@ -163,17 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn packet_info_survives() {
-        for (source, interface) in [("192.0.2.1", 3), ("2001:db8::1", 0)] {
-            let source: IpAddr = source.parse().expect("address");
-            let mut buffer = [0; 256];
-            let mut writer = ControlWriter::new(&mut buffer);
-            push_packet_info(&mut writer, source, interface);
-            let length = writer.finish();
-            let ancillary = Ancillary::parse(&buffer[..length]);
-            assert_eq!(ancillary.local, Some(source));
-            assert_eq!(ancillary.interface, interface);
-        }
+    fn packet_info_tells_the_address_asked() {
+        // Interface 3, our address, and the address in the header: that of a broadcast.
+        let data = [[3u32.to_ne_bytes()], [[192, 0, 2, 1]], [[192, 0, 2, 255]]].concat();
+        let ancillary = parse_one(libc::IPPROTO_IP, libc::IP_PKTINFO, data.as_flattened());
+        assert_eq!(ancillary.local, Some(IpAddr::from([192, 0, 2, 255])));
+        assert_eq!(ancillary.interface, 3);
+    }
+
+    #[test]
+    fn packet_info_of_ipv6_survives() {
+        let source: IpAddr = "2001:db8::1".parse().expect("address");
+        let mut buffer = [0; 256];
+        let mut writer = ControlWriter::new(&mut buffer);
+        push_packet_info(&mut writer, source, 5);
+        let length = writer.finish();
+        let ancillary = Ancillary::parse(&buffer[..length]);
+        assert_eq!(ancillary.local, Some(source));
+        assert_eq!(ancillary.interface, 5);
     }
 
     #[cfg(target_pointer_width = "64")]
