@@ -53,6 +53,11 @@ impl Result {
         self.wrong == 0
     }
 
+    /// Whether requests were sent and none was answered.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.sent > self.garbage && self.answers() + self.wrong == 0
+    }
+
     fn answers(&self) -> u64 {
         self.basic + self.interleaved + self.late
     }
@@ -107,7 +112,7 @@ impl Channel {
         };
         let opened = support
             .open_udp(&options)
-            .map_err(|error| io::Error::other(format!("could not open a socket: {error:?}")))?;
+            .map_err(|error| io::Error::other(format!("could not open a socket: {error}")))?;
         Ok(Self {
             socket: opened.socket,
             requests: SendBatch::new(),
@@ -270,7 +275,8 @@ impl Load<'_> {
     }
 
     fn send(&mut self, count: usize) {
-        for _ in 0..count {
+        let left = self.arguments.count.saturating_sub(self.result.sent);
+        for _ in 0..left.min(count as u64) {
             self.push();
         }
         for channel in &mut self.channels {

@@ -31,7 +31,13 @@ fn main() -> ExitCode {
     match load::run(&arguments) {
         Ok(result) => {
             println!("{result}");
-            if result.is_right() {
+            if result.is_silence() {
+                eprintln!(
+                    "ntpload: no answer: is it the right address and port, does the server allow \
+                     the source addresses, and does it know the key?"
+                );
+            }
+            if result.is_right() && !result.is_silence() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

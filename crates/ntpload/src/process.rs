@@ -100,7 +100,8 @@ impl Stopped {
     pub(crate) fn new(pid: u32) -> io::Result<Self> {
         let id = i32::try_from(pid).map_err(io::Error::other)?;
         let stopped = Self(Pid::from_raw(id));
-        kill(stopped.0, Signal::SIGSTOP)?;
+        kill(stopped.0, Signal::SIGSTOP)
+            .map_err(|error| io::Error::other(format!("process {pid}: {}", error.desc())))?;
         let begin = Instant::now();
         while !stands(pid)? {
             if begin.elapsed() > STOP_TIMEOUT {

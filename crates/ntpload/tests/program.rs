@@ -1,4 +1,4 @@
-//! A generator that is killed while it has the server stopped.
+//! The program as a user meets it.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,4 +65,19 @@ fn the_server_goes_on_when_the_generator_is_killed() {
     });
     generator.send(Signal::SIGKILL);
     wait_until("the server goes on", || !server.is_stopped());
+}
+
+#[test]
+fn a_count_is_a_count_and_silence_is_a_failure() {
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+    let address = nobody.local_addr().expect("address").to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_ntpload"))
+        .args(["--count", "10", &address])
+        .output()
+        .expect("ntpload");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.starts_with("sent 10 "), "{printed}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("ntpload: no answer: "), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
