@@ -131,6 +131,8 @@ pub struct ServerThreads {
     threads: Vec<Thread>,
     forwarded: (SyncSender<Forwarded>, Receiver<Forwarded>),
     wake_main: Arc<dyn Fn() + Send + Sync>,
+    /// A thread ended by itself.
+    one_ended: Arc<AtomicBool>,
 }
 
 impl ServerThreads {
@@ -140,12 +142,15 @@ impl ServerThreads {
             threads: Vec::new(),
             forwarded: sync_channel(FORWARDED_MAX),
             wake_main,
+            one_ended: Arc::default(),
         }
     }
 
-    /// Whether there are running threads.
-    pub fn is_empty(&self) -> bool {
-        self.threads.is_empty()
+    /// Whether a thread has ended by itself since the last call. Its clients are not served any
+    /// more, as its sockets stay open, so the threads are to be started anew. The main thread
+    /// is woken for it.
+    pub fn take_ended(&self) -> bool {
+        self.one_ended.swap(false, Ordering::Relaxed)
     }
 
     /// The next packet that a thread could not deal with. More than were waiting at first are
@@ -162,6 +167,11 @@ impl ServerThreads {
     pub fn start(&mut self, answering: Answering, sockets: Vec<Arc<UdpSocket>>) -> io::Result<()> {
         let (waker, wakeups) = wake_pipe()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let end = EndNotice {
+            stop: Arc::clone(&stop),
+            one_ended: Arc::clone(&self.one_ended),
+            wake_main: Arc::clone(&self.wake_main),
+        };
         let mut worker = Worker {
             answering,
             sockets,
@@ -175,6 +185,7 @@ impl ServerThreads {
             .spawn(move || {
                 // Signals are the main thread's; where blocking them fails they only interrupt.
                 let _ = block_in_this_thread();
+                let _end = end;
                 worker.run();
             })?;
         self.threads.push(Thread {
@@ -201,6 +212,22 @@ impl ServerThreads {
 impl Drop for ServerThreads {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Tells the main thread when a thread ends that was not told to.
+struct EndNotice {
+    stop: Arc<AtomicBool>,
+    one_ended: Arc<AtomicBool>,
+    wake_main: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        if !self.stop.load(Ordering::Relaxed) {
+            self.one_ended.store(true, Ordering::Relaxed);
+            (self.wake_main)();
+        }
     }
 }
 
@@ -265,5 +292,63 @@ impl Worker {
                 }
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrony_conf::access::{AccessRule, Subnet};
+    use engine::random::RandomSource;
+    use engine::server::{AccessTable, Published, Responder, ServerSnapshot};
+
+    use super::*;
+
+    /// Breaks the thread that answers.
+    struct Broken;
+
+    impl RandomSource for Broken {
+        fn fill(&mut self, _: &mut [u8]) {
+            panic!("no randomness");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_noticed() {
+        let mut access = AccessTable::default();
+        let rule = AccessRule {
+            allow: true,
+            all: false,
+            subnet: Subnet::Any,
+        };
+        access.apply(&rule).expect("rule");
+        let snapshots = Published::new(ServerSnapshot {
+            access: Arc::new(access),
+            ..ServerSnapshot::new(1e-6)
+        });
+        let (woken, wakeups) = std::sync::mpsc::channel();
+        let mut threads = ServerThreads::new(Arc::new(move || {
+            let _ = woken.send(());
+        }));
+        let responder = Responder::new(Arc::default(), Box::new(Broken));
+        let answering = Answering::new(responder, snapshots.reader(), None);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("socket");
+        socket.set_nonblocking(true).expect("non-blocking");
+        let address = socket.local_addr().expect("address");
+        let started = threads.start(answering, vec![Arc::new(socket)]);
+        started.expect("thread");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("client");
+        let mut request = [0; 48];
+        request[0] = 0x23;
+        client.send_to(&request, address).expect("send");
+        wakeups
+            .recv_timeout(Duration::from_secs(60))
+            .expect("the main thread is woken");
+        assert!(threads.take_ended());
+        assert!(!threads.take_ended());
+        // Being told to end is no reason to start them anew.
+        threads.stop();
+        assert!(!threads.take_ended());
     }
 }

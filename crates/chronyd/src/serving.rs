@@ -116,8 +116,14 @@ impl Daemon {
         }
     }
 
-    /// What the server threads could not deal with.
+    /// What the server threads could not deal with, the end of one of them included.
     pub(crate) fn take_forwarded(&mut self) {
+        if self.serving.threads.take_ended() {
+            let text = "A server thread ended unexpectedly, starting the threads anew";
+            self.output
+                .write(discipline::journal::Severity::Error, text);
+            self.restart_server_threads();
+        }
         let forwarded: Vec<Forwarded> = self.serving.threads.forwarded().collect();
         for leftover in forwarded {
             self.take_leftover(Socket::Server, leftover);
