@@ -209,11 +209,18 @@ impl Association {
     }
 
     /// The clock was stepped by an unknown amount: everything measured is void (discipline
-    /// chapter, section 1.4), and reachability is counted anew.
-    pub fn handle_unknown_step(&mut self) {
+    /// chapter, section 1.4), and reachability is counted anew. A poll that becomes shorter
+    /// counts from now on, so that the first sample comes soon.
+    pub fn handle_unknown_step(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let former = self.poll.poll();
         self.reset();
         self.reachability.reset();
         self.poll.reset();
+        let regular = self.transmit_at.is_some() && !self.mode.in_burst();
+        if regular && self.poll.poll() != former {
+            self.plan_transmission(poll_interval_s(self.interval_poll()), cx);
+        }
+        Outcome::default()
     }
 
     /// The class of the association's transmissions.

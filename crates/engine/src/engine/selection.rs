@@ -59,6 +59,7 @@ impl Engine {
         };
         // A few bytes every few seconds.
         let name = name.to_owned();
+        self.follow_reference(id);
         self.steering.update(now, update, &name, &mut self.journal);
         self.propagate(now);
         self.end_special_mode(now);
@@ -99,9 +100,9 @@ impl Engine {
                     if let Some(log) = self.server_shared().client_log() {
                         log.timestamps().clear();
                     }
-                    for source in self.registry.iter_mut() {
-                        source.forget_samples();
-                        source.association.handle_unknown_step();
+                    let sources: Vec<_> = self.registry.iter().map(|source| source.id).collect();
+                    for id in sources {
+                        self.forget_after_unknown_step(now, id);
                     }
                 }
                 Change::Dispersion(dispersion_s) => {
@@ -124,5 +125,14 @@ impl Engine {
         if history_is_void {
             self.select(now, None);
         }
+    }
+
+    fn forget_after_unknown_step(&mut self, now: Now, id: SourceId) {
+        if let Some(source) = self.registry.get_mut(id) {
+            source.forget_samples();
+        }
+        self.with_association(id, now, |association, cx| {
+            association.handle_unknown_step(cx)
+        });
     }
 }

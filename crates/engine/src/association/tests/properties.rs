@@ -112,7 +112,9 @@ proptest! {
                 0..10 => {
                     bench.run(|association, cx| association.set_offline(cx));
                 },
-                10..20 => bench.association.handle_unknown_step(),
+                10..20 => {
+                    bench.run(|association, cx| association.handle_unknown_step(cx));
+                }
                 20..40 => {
                     let change = ClockChange {
                         when: at,

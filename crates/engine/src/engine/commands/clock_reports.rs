@@ -8,22 +8,21 @@ use control_wire::{
 
 use super::super::Engine;
 use super::Answer;
-use super::targets::address_of;
 use super::wire::{float, leap_status, timespec};
 use crate::event::Now;
-use crate::ids::SourceId;
 
 impl Engine {
     pub(super) fn tracking_data(&mut self, now: Now) -> Answer {
         let report = self.steering.tracking(now);
         let served = report.served;
-        let source = report
-            .source
-            .and_then(|key| self.registry.get(SourceId(key)));
+        let address = match report.source {
+            Some(_) => self.commands.reference_address,
+            None => Address::Unspecified,
+        };
         let unsynchronised = served.stratum >= ntp_wire::STRATUM_UNSYNCHRONISED;
         Ok(Reply::Tracking(Tracking {
             ref_id: served.reference_id,
-            ip_addr: source.map_or(Address::Unspecified, address_of),
+            ip_addr: address,
             stratum: if unsynchronised {
                 0
             } else {

@@ -30,7 +30,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrony_conf::config::{Config, LeapSecondMode};
 use control_wire::{
-    Datagram, OpenCommands, Refusal, Reply, Request, RequestHeader, Status, Transport, reply_length,
+    Address, Datagram, OpenCommands, Refusal, Reply, Request, RequestHeader, Status, Transport,
+    reply_length,
 };
 use discipline::reference::{Announcement, ManualInput, Smoothing, SmoothingSettings};
 use discipline::time::CookedTime;
@@ -39,6 +40,7 @@ pub use real_time_clock::PendingSave;
 
 use super::Engine;
 use crate::event::Now;
+use crate::ids::SourceId;
 use crate::server::rate_limit::Decision;
 use crate::server::{AccessTable, LogReader, Service};
 
@@ -90,6 +92,9 @@ pub(super) struct Commands {
     smoothing: Option<Smoothing>,
     /// Whether a leap second is slewed away, which hides it from clients of smoothed time.
     leap_mode: LeapSecondMode,
+    /// The address of the source that gave the reference, which may have been removed since or
+    /// have another address now; unspecified for a reference clock.
+    reference_address: Address,
     /// The latest command is answered when a file was written.
     pending_save: Option<PendingSave>,
 }
@@ -109,6 +114,7 @@ impl Commands {
             clients,
             manual: ManualInput::new(config.client.manual),
             leap_mode: config.clock.leap_mode,
+            reference_address: Address::Unspecified,
             pending_save: None,
             smoothing: smooth.map(|smooth| {
                 let settings = SmoothingSettings {
@@ -266,6 +272,12 @@ impl Engine {
             R::ModifyMaxUpdateSkew(skew) => self.change_max_update_skew(now, skew.value),
             other => self.change_source_setting(other),
         }
+    }
+
+    /// A source is about to give the reference.
+    pub(super) fn follow_reference(&mut self, id: SourceId) {
+        let source = self.registry.get(id);
+        self.commands.reference_address = source.map_or(Address::Unspecified, targets::address_of);
     }
 
     /// What is stored here follows a change of the clock.

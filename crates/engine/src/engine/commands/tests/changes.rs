@@ -129,6 +129,54 @@ fn a_reset_counts_reachability_anew() {
     assert_eq!(reachability(&mut bench), 1);
 }
 
+/// A poll that had grown is back at its minimum at once, not after the long interval.
+#[test]
+fn after_a_reset_the_shortest_poll_counts_from_now() {
+    let mut bench = bench();
+    let shorter = ModifyInteger {
+        address: ip("127.0.0.11"),
+        value: 3,
+    };
+    assert_eq!(
+        bench.ask(&Request::ModifyMinPoll(shorter)).0,
+        Status::Success
+    );
+    let transmitted = |bench: &mut Bench| {
+        let source = SingleAddress {
+            address: ip("127.0.0.11"),
+        };
+        match bench.ask(&Request::NtpData(source)).1 {
+            Reply::NtpData(data) => data.total_tx_count,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = transmitted(&mut bench);
+    bench.ask(&Request::ResetSources);
+    bench.run_for(7.9);
+    assert_eq!(transmitted(&mut bench), before);
+    bench.run_for(0.4);
+    assert_eq!(transmitted(&mut bench), before + 1);
+}
+
+/// As recorded in sample 863 of the client.
+#[test]
+fn the_reference_keeps_the_address_of_a_removed_source() {
+    let mut bench = bench();
+    let reference = |bench: &mut Bench| match bench.ask(&Request::Tracking).1 {
+        Reply::Tracking(tracking) => (tracking.ref_id, tracking.ip_addr),
+        other => panic!("{other:?}"),
+    };
+    let expected = (0x7f00_000b, ip("127.0.0.11"));
+    assert_eq!(reference(&mut bench), expected);
+    let source = SingleAddress {
+        address: ip("127.0.0.11"),
+    };
+    assert_eq!(bench.ask(&Request::DelSource(source)).0, Status::Success);
+    assert_eq!(reference(&mut bench), expected);
+    bench.ask(&Request::ResetSources);
+    assert_eq!(reference(&mut bench), (0, Address::Unspecified));
+}
+
 #[test]
 fn the_owner_is_asked() {
     let mut bench = bench();
