@@ -536,8 +536,13 @@ impl Daemon {
         let entries: Vec<Entry> = self.engine.journal().drain().collect();
         for entry in entries {
             match entry {
-                Entry::Message { severity, text } => {
-                    self.output.write(severity, &text);
+                Entry::Message {
+                    severity,
+                    text,
+                    stepped_s,
+                } => {
+                    let recorded = raw_time().minus(stepped_s);
+                    self.output.write_at(recorded, severity, &text);
                     if severity == Severity::Fatal {
                         self.end = Some(End::Failed);
                     }

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use discipline::journal::Severity;
+use discipline::time::RawTime;
+use os_linux::clock::raw_time;
 use os_linux::process::{ReadinessPipe, Severity as SyslogSeverity, Syslog};
 
 use crate::arguments::{THRESHOLD_DEBUG, THRESHOLD_INFO};
@@ -112,6 +114,12 @@ impl Output {
 
     /// Writes a message.
     pub fn write(&mut self, severity: Severity, text: &str) {
+        self.write_at(raw_time(), severity, text);
+    }
+
+    /// Writes a message that was recorded at another time of the system clock, before a step.
+    /// The system log stamps what it gets itself.
+    pub fn write_at(&mut self, recorded: RawTime, severity: Severity, text: &str) {
         let prefix = if severity == Severity::Fatal {
             "Fatal error : "
         } else {
@@ -128,8 +136,8 @@ impl Output {
                     write_line(&mut io::stderr(), &message);
                 }
             }
-            Destination::Stderr => write_line(&mut io::stderr(), &stamped(&message)),
-            Destination::File { file, .. } => write_line(file, &stamped(&message)),
+            Destination::Stderr => write_line(&mut io::stderr(), &stamped(recorded, &message)),
+            Destination::File { file, .. } => write_line(file, &stamped(recorded, &message)),
         }
         if severity == Severity::Fatal
             && let Some(readiness) = self.readiness.take()
@@ -148,9 +156,9 @@ fn write_line(to: &mut impl Write, line: &str) {
     let _ = to.write_all(&bytes);
 }
 
-fn stamped(message: &str) -> String {
-    let now = os_linux::clock::raw_time().utc();
-    format!("{}Z {message}", now.to_string().replace(' ', "T"))
+fn stamped(recorded: RawTime, message: &str) -> String {
+    let time = recorded.utc().to_string();
+    format!("{}Z {message}", time.replace(' ', "T"))
 }
 
 fn cut(mut message: String) -> String {

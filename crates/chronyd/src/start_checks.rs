@@ -50,7 +50,7 @@ pub fn restore_time(
     let coefficients = chip.coefficients.as_ref();
     let preset = preset_clock(now, chip.reading_s, coefficients, modified, &mut journal);
     for entry in journal.drain() {
-        if let Entry::Message { severity, text } = entry {
+        if let Entry::Message { severity, text, .. } = entry {
             output.write(severity, &text);
         }
     }

@@ -98,6 +98,15 @@ fn a_thousand_seconds_are_stepped_or_slewed() {
     assert!(stepped.report.time_error_s < 3e-5, "{:?}", stepped.report);
     let steps = |life: &Life| life.stderr.matches("System clock was stepped by -").count();
     assert_eq!(steps(&stepped), 1, "{}", stepped.stderr);
+    // What was said before the step has the time before it: the clock was 1000 s ahead of
+    // midnight.
+    let minute = |text: &str| {
+        let line = stepped.stderr.lines().find(|line| line.contains(text));
+        line.and_then(|line| line.get(11..16)).map(str::to_owned)
+    };
+    assert_eq!(minute("Selected source").as_deref(), Some("00:16"));
+    assert_eq!(minute("System clock wrong by").as_deref(), Some("00:16"));
+    assert_eq!(minute("was stepped by").as_deref(), Some("00:00"));
     // 12 000 s at 83333 ppm.
     let slewed = live(&situation, &world, &folder.path().join("slew"), &[SERVER]);
     assert!(slewed.report.time_error_s < 1e-4, "{:?}", slewed.report);

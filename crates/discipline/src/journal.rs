@@ -38,7 +38,7 @@ pub enum LogFile {
 }
 
 /// One thing to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     /// A message for the system log.
     Message {
@@ -46,6 +46,9 @@ pub enum Entry {
         severity: Severity,
         /// The text, without a line end.
         text: String,
+        /// By how much the system clock was stepped since, seconds: its time when this was
+        /// recorded is that of the writing less this.
+        stepped_s: f64,
     },
     /// A line of a measurement log.
     Line {
@@ -130,14 +133,44 @@ impl Journal {
         self.entries.drain(..)
     }
 
+    /// The system clock was stepped by so many seconds: what waits was recorded before.
+    pub fn clock_stepped(&mut self, by_s: f64) {
+        for entry in &mut self.entries {
+            if let Entry::Message { stepped_s, .. } = entry {
+                *stepped_s += by_s;
+            }
+        }
+    }
+
     fn push(&mut self, severity: Severity, text: String) {
-        self.entries.push(Entry::Message { severity, text });
+        self.entries.push(Entry::Message {
+            severity,
+            text,
+            stepped_s: 0.0,
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_was_recorded_before_a_step() {
+        let mut journal = Journal::new();
+        journal.info("before");
+        journal.clock_stepped(-5.25);
+        journal.info("after");
+        journal.clock_stepped(1.0);
+        let stepped: Vec<f64> = journal
+            .drain()
+            .filter_map(|entry| match entry {
+                Entry::Message { stepped_s, .. } => Some(stepped_s),
+                Entry::Line { .. } => None,
+            })
+            .collect();
+        assert_eq!(stepped, [-4.25, 1.0]);
+    }
 
     #[test]
     fn only_what_is_wanted_is_recorded() {

@@ -230,6 +230,7 @@ fn an_out_of_order_sample_discards_the_history() {
         [Entry::Message {
             severity: crate::journal::Severity::Warning,
             text: "Out of order sample detected, discarding history for 192.0.2.7".into(),
+            stepped_s: 0.0,
         }]
     );
 }

@@ -53,7 +53,7 @@ pub(crate) fn all() -> Said {
 fn listen(world: &World, id: NodeId, said: &mut Said) {
     let client = world.client(id).expect("a client");
     for (_, entry) in &client.journal {
-        if let Entry::Message { severity, text } = entry {
+        if let Entry::Message { severity, text, .. } = entry {
             said.push((*severity, text.clone()));
         }
     }

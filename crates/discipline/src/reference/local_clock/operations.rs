@@ -132,6 +132,7 @@ impl LocalClock {
             journal.error("Could not step system clock");
             return Err(ClockRefusal::StepFailed);
         }
+        journal.clock_stepped(-offset_s);
         self.since = self.since.minus(offset_s);
         self.announce_change(when, 0.0, offset_s, ChangeKind::Step);
         Ok(Now {

@@ -636,7 +636,8 @@ fn the_smallest_reference_id_serves_in_orphan_mode() {
     assert!(unknown.journal.drain().any(|entry| entry
         == Entry::Message {
             severity: Severity::Error,
-            text: "Unknown local refid in orphan mode".into()
+            text: "Unknown local refid in orphan mode".into(),
+            stepped_s: 0.0,
         }));
     // A source of a better stratum makes orphans unnecessary.
     let mut all = sources(&[(0.0, 0.01), (0.0, 0.01)]);
@@ -763,7 +764,8 @@ fn the_reselect_distance_command() {
     let text = "New reselect distance 0.010000".to_owned();
     assert!(journal.drain().eq([Entry::Message {
         severity: Severity::Info,
-        text
+        text,
+        stepped_s: 0.0,
     }]));
 }
 

@@ -80,6 +80,7 @@ fn a_refusal_is_fatal_and_interference_is_said_once() {
                     Entry::Message {
                         severity: Severity::Fatal,
                         text,
+                        ..
                     } => Some(text),
                     _ => None,
                 }),
