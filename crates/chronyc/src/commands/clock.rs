@@ -97,7 +97,6 @@ fn local_options(arguments: &str) -> Option<Local> {
     let mut rest = arguments;
     while !rest.is_empty() {
         let (word, after) = split_word(rest);
-        let float = || float_prefix(after);
         let after = match word.to_ascii_lowercase().as_str() {
             "orphan" => {
                 local.orphan = 1;
@@ -108,27 +107,17 @@ fn local_options(arguments: &str) -> Option<Local> {
                 local.stratum = stratum;
                 after
             }
-            "distance" => {
-                let (distance, after) = float()?;
-                local.distance_s = distance.into();
+            option => {
+                let (seconds, after) = float_prefix(after)?;
+                match option {
+                    "distance" => local.distance_s = seconds.into(),
+                    "activate" => local.activate_s = seconds.into(),
+                    "waitsynced" => local.wait_synced_s = seconds.into(),
+                    "waitunsynced" => wait_unsynced_s = seconds,
+                    _ => return None,
+                }
                 after
             }
-            "activate" => {
-                let (activate, after) = float()?;
-                local.activate_s = activate.into();
-                after
-            }
-            "waitsynced" => {
-                let (wait, after) = float()?;
-                local.wait_synced_s = wait.into();
-                after
-            }
-            "waitunsynced" => {
-                let (wait, after) = float()?;
-                wait_unsynced_s = wait;
-                after
-            }
-            _ => return None,
         };
         rest = after.trim_start();
     }
