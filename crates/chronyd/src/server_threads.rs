@@ -341,10 +341,12 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").expect("client");
         let mut request = [0; 48];
         request[0] = 0x23;
-        client.send_to(&request, address).expect("send");
-        wakeups
-            .recv_timeout(Duration::from_secs(60))
-            .expect("the main thread is woken");
+        // The kernel may lose one.
+        let woken = (0..600).any(|_| {
+            client.send_to(&request, address).expect("send");
+            wakeups.recv_timeout(Duration::from_millis(100)).is_ok()
+        });
+        assert!(woken, "the main thread is woken");
         assert!(threads.take_ended());
         assert!(!threads.take_ended());
         // Being told to end is no reason to start them anew.
