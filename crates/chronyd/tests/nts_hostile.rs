@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use support::nts::{Daemon, Place, assert_established, certificate};
-use support::{able, wait_until};
+use support::{able, uninterrupted, wait_until};
 
 /// The NTP server's request with nothing in it but version 4 and mode 3.
 const REQUEST: [u8; 48] = {
@@ -101,7 +101,7 @@ fn idle_connections_do_not_delay_ntp() {
     for _ in 0..100 {
         socket.send(&REQUEST).unwrap();
         let mut response = [0; 100];
-        assert_eq!(socket.recv(&mut response).unwrap(), 48);
+        assert_eq!(uninterrupted(|| socket.recv(&mut response)).unwrap(), 48);
     }
     assert!(server.statistics().nke_hits >= 150);
     // All are closed by the server: at once, or after 2 s.
@@ -356,21 +356,24 @@ fn replayed_requests_and_foreign_cookies() {
     recorder.set_read_timeout(wait).unwrap();
     let _client = place.start(None, "client", &place.source("localhost"));
     let mut buffer = [0; 2048];
-    let length = recorder.recv(&mut buffer).unwrap();
+    let length = uninterrupted(|| recorder.recv(&mut buffer)).unwrap();
     let request = buffer[..length].to_vec();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(wait).unwrap();
     socket.connect(("127.0.0.1", place.ntp_port)).unwrap();
     for _ in 0..3 {
         socket.send(&request).unwrap();
-        assert_eq!(socket.recv(&mut buffer).unwrap(), request.len());
+        assert_eq!(
+            uninterrupted(|| socket.recv(&mut buffer)).unwrap(),
+            request.len()
+        );
         assert_ne!(buffer[1], 0, "a response, not a kiss code");
     }
     assert!(server.statistics().ntp_auth_hits >= 3);
     let mut foreign = request.clone();
     foreign[HEADER + IDENTIFIER + 4] ^= 0xff;
     socket.send(&foreign).unwrap();
-    let length = socket.recv(&mut buffer).unwrap();
+    let length = uninterrupted(|| socket.recv(&mut buffer)).unwrap();
     assert_eq!(length, HEADER + IDENTIFIER);
     assert_eq!(
         (buffer[0], buffer[1]),
@@ -429,7 +432,7 @@ fn a_thousand_idle_connections() {
     for _ in 0..100 {
         socket.send(&REQUEST).unwrap();
         let mut response = [0; 100];
-        assert_eq!(socket.recv(&mut response).unwrap(), 48);
+        assert_eq!(uninterrupted(|| socket.recv(&mut response)).unwrap(), 48);
     }
     let grown = server.running.resident_kib().saturating_sub(before);
     // 32 KiB for each would be 32 MiB.

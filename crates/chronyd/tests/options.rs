@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signal};
-use support::{CHRONYD, Running, able, client, finish, is_root, run, wait_until};
+use support::{CHRONYD, Running, able, client, finish, is_root, run, uninterrupted, wait_until};
 
 mod support;
 
@@ -234,7 +234,10 @@ fn ordinary_users_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = folder.path().join("chronyd");
-    fs::copy(CHRONYD, &program).unwrap();
+    // Made by another process: a file that is open for writing here, or in a process that another
+    // test is starting, cannot be run.
+    let copied = Command::new("cp").arg(CHRONYD).arg(&program).status();
+    assert!(copied.unwrap().success());
     let nobody = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -280,16 +283,14 @@ fn pidfiles() {
     assert_eq!(ended.messages(), [message]);
     for stale in ["2147483647\n", "not a number\n", ""] {
         fs::write(&pidfile, stale).unwrap();
-        assert!(run(&arguments).stderr.contains("chronyd exiting"));
-        assert!(!pidfile.exists());
+        let ended = run(&arguments);
+        assert!(ended.stderr.contains("chronyd exiting"), "{ended:?}");
+        assert!(!pidfile.exists(), "{ended:?}");
     }
     let lines = without_pidfile(&pidfile, &["server 127.0.0.1 port 9", "cmdport 0"]);
-    let mut running = Running::chronyd(folder.path(), &[lines, client(&[])[..1].to_vec()].concat());
-    let pid = wait_until("pidfile", || {
-        fs::read_to_string(&pidfile)
-            .ok()
-            .filter(|content| content.ends_with('\n'))
-    });
+    let lines = [lines, client(&[])[..1].to_vec()].concat();
+    let (mut running, _socket) = started(folder.path(), &lines, &[]);
+    let pid = fs::read_to_string(&pidfile).unwrap();
     assert_eq!(pid, format!("{}\n", running.id()));
     running.stop();
     assert!(!pidfile.exists());
@@ -374,7 +375,7 @@ fn received(socket: &UnixDatagram) -> String {
         .set_read_timeout(Some(std::time::Duration::from_secs(60)))
         .unwrap();
     let mut buffer = [0; 64];
-    let length = socket.recv(&mut buffer).expect("notification");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("notification");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 

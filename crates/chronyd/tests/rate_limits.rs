@@ -15,7 +15,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, sock
 use support::namespace::build_library;
 use support::network::{bound, own_network};
 use support::nts::{self, certificate};
-use support::{CHRONYD, Running, finish, peers, wait_until};
+use support::{CHRONYD, Running, finish, peers, uninterrupted, wait_until};
 
 mod support;
 
@@ -213,7 +213,7 @@ impl Pair {
         socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
         let to = (daemon.address, kind.port());
         socket.send_to(&kind.request(0), to).expect("send");
-        socket.recv(&mut [0; 1000]).expect("answer");
+        uninterrupted(|| socket.recv(&mut [0; 1000])).expect("answer");
     }
 
     /// Both daemons take as many connections as planned.

@@ -16,7 +16,7 @@ use ntp_wire::{Header, Key, KeyKind, MessageWriter, Mode, NtpTimestamp, Packet};
 use support::flood::{Flood, Random};
 use support::network::{bound, own_network};
 use support::server::{ANSWER_TIMEOUT, Server};
-use support::wait_until;
+use support::{uninterrupted, wait_until};
 
 mod support;
 
@@ -85,7 +85,7 @@ impl<'a> Expectation<'a> {
         control
             .send_to(&client_request(4).to_bytes(), "127.0.0.1:123")
             .unwrap();
-        control.recv(&mut [0; 100]).expect("control answer");
+        uninterrupted(|| control.recv(&mut [0; 100])).expect("control answer");
         self.hits_before += 1;
         wait_until("answers", || {
             self.flood.exchange();
@@ -317,7 +317,7 @@ fn answers_are_not_answered() {
             requests += u64::from(is_request);
             if is_request {
                 let mut answer = [0; 200];
-                let length = other.recv(&mut answer).unwrap();
+                let length = uninterrupted(|| other.recv(&mut answer)).unwrap();
                 assert_eq!(length, HEADER);
                 // … whose copy of it is not answered.
                 spoof(([127, 0, 0, 9], 123), 123, &answer[..length]);
@@ -334,7 +334,7 @@ fn answers_are_not_answered() {
         control
             .send_to(&client_request(4).to_bytes(), "127.0.0.1:123")
             .unwrap();
-        control.recv(&mut [0; 100]).expect("control answer");
+        uninterrupted(|| control.recv(&mut [0; 100])).expect("control answer");
     }
     assert_eq!(server.statistics().ntp_hits, requests + 3);
     other.set_nonblocking(true).unwrap();

@@ -12,7 +12,7 @@ use ntp_wire::{Header, KISS_RATE, KeyRing, LeapIndicator, Packet};
 use support::network::{add_addresses, bound, own_network};
 use support::recorded::{Exchange, Replay, Root, exchanges, key_file, keys};
 use support::server::{ANSWER_TIMEOUT, Server};
-use support::wait_until;
+use support::{uninterrupted, wait_until};
 
 mod support;
 
@@ -61,7 +61,7 @@ fn not_answered(exchange: &Exchange) {
         let mut plain = [0; 48];
         plain[0] = 0x23;
         control.send_to(&plain, "127.0.0.1:123").unwrap();
-        control.recv(&mut [0; 100]).expect("control answer");
+        uninterrupted(|| control.recv(&mut [0; 100])).expect("control answer");
     }
     socket.set_nonblocking(true).unwrap();
     let answer = socket.recv(&mut [0; 2000]);
@@ -247,7 +247,7 @@ fn first_stratum() -> u8 {
     request[0] = 0x23;
     socket.send_to(&request, "127.0.0.1:123").unwrap();
     let mut answer = [0; 48];
-    socket.recv(&mut answer).unwrap();
+    uninterrupted(|| socket.recv(&mut answer)).unwrap();
     answer[1]
 }
 

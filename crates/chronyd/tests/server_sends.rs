@@ -16,6 +16,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use ntp_wire::{Header, NtpTimestamp, Packet};
 use support::network::{bound, ip, own_network};
 use support::server::{ANSWER_TIMEOUT, Server};
+use support::uninterrupted;
 
 mod support;
 
@@ -138,7 +139,7 @@ fn broadcasts() {
         let mut last: Option<Header> = None;
         for (_, theirs) in &recorded[..2] {
             let mut buffer = [0; 100];
-            let (length, from) = socket.recv_from(&mut buffer).expect(case);
+            let (length, from) = uninterrupted(|| socket.recv_from(&mut buffer)).expect(case);
             assert_eq!((length, from.port()), (48, 123), "{case}");
             let ours = Packet::parse(&buffer[..length]).unwrap().header;
             assert_eq!(without_times(ours), without_times(*theirs), "{case}");

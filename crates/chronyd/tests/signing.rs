@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use support::ports::free_port;
-use support::{Running, wait_until};
+use support::{Running, uninterrupted, wait_until};
 
 mod support;
 
@@ -185,7 +185,7 @@ fn signed_answers_over_ptp_are_wrapped() {
     // What is to be signed is the answer: its origin is the transmit timestamp of the request.
     assert_eq!(asked[44..52], message[40..48]);
     let mut answer = [0; 200];
-    let answered = socket.recv(&mut answer).unwrap();
+    let answered = uninterrupted(|| socket.recv(&mut answer)).unwrap();
     assert_eq!(answered, PREFIX + message.len());
     assert_eq!(answer[1..8], prefix[1..8]);
     assert_eq!(answer[44..54], prefix[44..54]);

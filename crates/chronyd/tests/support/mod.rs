@@ -15,6 +15,7 @@ pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -77,6 +78,17 @@ pub(crate) fn wait_until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) 
         }
         assert!(start.elapsed() < PATIENCE, "no {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Repeats a call that a signal interrupted. Waits with a time limit are interrupted without one,
+/// too, when the system stops and continues its processes.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
     }
 }
 

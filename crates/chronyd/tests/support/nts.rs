@@ -17,7 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tempfile::TempDir;
 
 use super::ports::{free_port, free_tcp_port};
-use super::{CHRONYD, Running, wait_until};
+use super::{CHRONYD, Running, uninterrupted, wait_until};
 
 /// A folder with a certificate for `localhost` and 127.0.0.1, and ports.
 pub(crate) struct Place {
@@ -214,7 +214,7 @@ impl Daemon {
         wait_until("command socket", || own.connect(&self.socket).ok());
         own.send(&request.emit(&header)).unwrap();
         let mut buffer = [0; 2048];
-        let length = own.recv(&mut buffer).unwrap();
+        let length = uninterrupted(|| own.recv(&mut buffer)).unwrap();
         let header = ReplyHeader::parse(&buffer[..length]).unwrap();
         Reply::parse(&header, &buffer[..length]).unwrap()
     }

@@ -13,6 +13,7 @@ use ntp_wire::{
 
 use super::network::bound;
 use super::server::ANSWER_TIMEOUT;
+use super::uninterrupted;
 
 /// Age of the reference time of a server with a local reference: at most 66 s by itself, a few
 /// more when its clock was set.
@@ -141,9 +142,10 @@ impl<'a> Replay<'a> {
             .send_to(&request, exchange.destination)
             .expect("send");
         let mut buffer = [0; PREFIX_LENGTH + MAX_PACKET_LENGTH + 1];
-        let (length, from) = socket.recv_from(&mut buffer).unwrap_or_else(|error| {
-            panic!("{case}: {error}");
-        });
+        let (length, from) =
+            uninterrupted(|| socket.recv_from(&mut buffer)).unwrap_or_else(|error| {
+                panic!("{case}: {error}");
+            });
         let arrived = now();
         assert_eq!(from, exchange.destination, "{case}: answered from");
         let ours = &buffer[..length];

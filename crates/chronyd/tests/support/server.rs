@@ -8,7 +8,7 @@ use control_wire::{
 };
 use tempfile::TempDir;
 
-use super::{Running, wait_until};
+use super::{Running, uninterrupted, wait_until};
 
 /// How long an answer may take on a busy machine.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ impl Server {
         let datagram = request.emit(&header);
         self.commands.send(&datagram).expect("send");
         let mut buffer = [0; MAX_REPLY_LENGTH];
-        let length = self.commands.recv(&mut buffer).expect("reply");
+        let length = uninterrupted(|| self.commands.recv(&mut buffer)).expect("reply");
         let reply = ReplyHeader::parse(&buffer[..length]).expect("header");
         assert_eq!(reply.status, Status::Success, "{request:?}");
         Reply::parse(&reply, &buffer[..length]).expect("reply")
