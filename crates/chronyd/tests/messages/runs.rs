@@ -35,6 +35,12 @@ fn run(setup: &'static str, arguments: &[&'static str]) -> Run {
     }
 }
 
+/// What `chown` calls: newer architectures have only the general one.
+#[cfg(target_arch = "x86_64")]
+const CHOWN: libc::c_long = libc::SYS_chown;
+#[cfg(not(target_arch = "x86_64"))]
+const CHOWN: libc::c_long = libc::SYS_fchownat;
+
 fn refused(call: libc::c_long, arguments: &[&'static str]) -> Run {
     Run {
         refused: Some((call, libc::EPERM)),
@@ -113,7 +119,7 @@ fn files() -> Vec<Run> {
             &["logdir $F/ro/log"],
         ),
         run("ln -s loop $F/loop", &["dumpdir $F/loop/d"]),
-        refused(libc::SYS_chown, &["logdir $F/log"]),
+        refused(CHOWN, &["logdir $F/log"]),
         run(
             "mkdir -m 777 $F/run",
             &["bindcmdaddress $F/run/chronyd.sock"],
