@@ -47,6 +47,12 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// The name of the user that runs the tests.
+pub(crate) fn user_name() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    user.ok().flatten().expect("a user with a name").name
+}
+
 /// Whether the test runs as root and namespaces can be made.
 pub(crate) fn can_unshare() -> bool {
     let works = Command::new("unshare")

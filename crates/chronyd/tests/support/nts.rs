@@ -17,7 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tempfile::TempDir;
 
 use super::ports::{free_port, free_tcp_port};
-use super::{CHRONYD, Running, uninterrupted, wait_until};
+use super::{CHRONYD, Running, is_root, uninterrupted, user_name, wait_until};
 
 /// A folder with a certificate for `localhost` and 127.0.0.1, and ports.
 pub(crate) struct Place {
@@ -109,6 +109,10 @@ impl Place {
 
     /// Starts a daemon by a command that has its options already.
     pub(crate) fn start_as(&self, mut command: Command, name: &str, lines: &[String]) -> Daemon {
+        if !is_root() {
+            // The folder of the command socket has to belong to the daemon's user.
+            command.arg("-u").arg(user_name());
+        }
         let directory = self.path(&format!("{name}.run"));
         let socket = directory.join("s");
         let mut builder = fs::DirBuilder::new();
