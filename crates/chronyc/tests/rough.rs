@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 use control_wire::{Address, Reply, RequestHeader, SourceData, SourceName, SourceStats, Status};
 use nix::pty::{Winsize, openpty};
+use skips::able;
+
+#[path = "../../../tests/support/skips.rs"]
+mod skips;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chronyc");
 
@@ -116,8 +120,7 @@ fn a_closed_pipe() {
 
 #[test]
 fn nothing_can_be_written() {
-    if !Path::new("/dev/full").exists() {
-        eprintln!("SKIPPED: no /dev/full");
+    if !able(Path::new("/dev/full").exists(), "/dev/full") {
         return;
     }
     let daemon = Daemon::start(many_sources(1));

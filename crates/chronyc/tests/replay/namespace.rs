@@ -6,6 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::exchange;
+use skips::able;
+
+#[path = "../../../../tests/support/skips.rs"]
+mod skips;
 
 /// Tells a worker which share is its own.
 const SHARE_VARIABLE: &str = "CHRONYC_REPLAY_SHARE";
@@ -30,8 +34,7 @@ fn available() -> bool {
 /// Runs the test `worker` of this program once for each share, in namespaces of their own, and
 /// gives what they print. None, with a message, where there are no namespaces.
 pub(crate) fn run_shares(shares: usize) -> Option<String> {
-    if !available() {
-        eprintln!("SKIPPED: no private mount and network namespaces here");
+    if !able(available(), "private mount and network namespaces") {
         return None;
     }
     let program = std::env::current_exe().expect("path of the test");

@@ -1,7 +1,11 @@
 //! What the tests of the real program share: starting it, waiting for its messages,
 //! other daemons, and skipping where the machine cannot run a test.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses a part of it"
+)]
 
 pub(crate) mod flood;
 pub(crate) mod namespace;
@@ -12,6 +16,8 @@ pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod recorded;
 pub(crate) mod server;
+#[path = "../../../../tests/support/skips.rs"]
+mod skips;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,6 +25,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+pub(crate) use skips::able;
 
 /// The program under test.
 pub(crate) const CHRONYD: &str = env!("CARGO_BIN_EXE_chronyd");
@@ -28,19 +36,6 @@ pub(crate) const CLIENT_LINES: &[&str] = &["port 0", "cmdport 0", "bindcmdaddres
 
 /// How long anything may take on a busy machine before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether the test can run. Where it cannot, it says so on standard error, or fails if
-/// the variable `ISOCHRONY_NO_SKIP` is 1.
-pub(crate) fn able(condition: bool, what: &str) -> bool {
-    if !condition {
-        assert!(
-            std::env::var_os("ISOCHRONY_NO_SKIP").is_none_or(|value| value != "1"),
-            "this test needs {what}"
-        );
-        eprintln!("SKIPPED: this test needs {what}");
-    }
-    condition
-}
 
 /// Whether the test runs as root.
 pub(crate) fn is_root() -> bool {
