@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 
-use crate::measurement_logs::os_text;
+use os_linux::error_text;
 
 /// Mode of created parents of a configured directory.
 const PARENT_MODE: u32 = 0o755;
@@ -52,7 +52,7 @@ pub fn replace(
         return Err(format!(
             "Could not remove {} : {}",
             temporary.display(),
-            os_text(&error)
+            error_text(&error)
         ));
     }
     let written = create_new(&temporary, mode, warn).and_then(|mut file| {
@@ -64,7 +64,7 @@ pub fn replace(
         return Err(format!(
             "Could not open {} : {}",
             temporary.display(),
-            os_text(&error)
+            error_text(&error)
         ));
     }
     std::fs::rename(&temporary, path).map_err(|error| {
@@ -73,7 +73,7 @@ pub fn replace(
             "Could not replace {} with {} : {}",
             path.display(),
             temporary.display(),
-            os_text(&error)
+            error_text(&error)
         )
     })
 }
@@ -132,7 +132,7 @@ pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), Stri
                 return Err(format!(
                     "Could not access {} : {}",
                     current.display(),
-                    os_text(&error)
+                    error_text(&error)
                 ));
             }
         }
@@ -145,7 +145,7 @@ pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), Stri
                 format!(
                     "Could not create directory {} : {}",
                     current.display(),
-                    os_text(&error)
+                    error_text(&error)
                 )
             })?;
         if is_last && let Err(error) = chown(&current, Some(owner.uid), Some(owner.gid)) {
@@ -153,7 +153,7 @@ pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), Stri
             return Err(format!(
                 "Could not change ownership of {} : {}",
                 current.display(),
-                os_text(&error)
+                error_text(&error)
             ));
         }
     }
@@ -166,7 +166,7 @@ pub fn create_directory(path: &Path, mode: u32, owner: Owner) -> Result<(), Stri
 pub fn check_socket_directory(path: &Path, owner: Owner) -> Result<(), String> {
     let name = path.display();
     let metadata = std::fs::metadata(path)
-        .map_err(|error| format!("Could not access {name} : {}", os_text(&error)))?;
+        .map_err(|error| format!("Could not access {name} : {}", error_text(&error)))?;
     if !metadata.is_dir() {
         return Err(format!("{name} is not directory"));
     }
@@ -206,7 +206,7 @@ pub fn write_pidfile(path: &Path, warn: &mut dyn FnMut(&str)) -> Result<(), Stri
     create_new(path, 0o644, warn)
         // In one call, so that nobody reads a part of the number.
         .and_then(|mut file| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
-        .map_err(|error| format!("Could not open {} : {}", path.display(), os_text(&error)))
+        .map_err(|error| format!("Could not open {} : {}", path.display(), error_text(&error)))
 }
 
 /// Removes a file, if it exists. The error is the text of a message.
@@ -215,7 +215,7 @@ pub fn remove(path: &Path) -> Result<(), String> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
             "Could not remove {} : {}",
             path.display(),
-            os_text(&error)
+            error_text(&error)
         )),
         _ => Ok(()),
     }

@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use discipline::journal::LogFile;
+use os_linux::error_text;
 
 /// Permissions of a new file, less the umask.
 const MODE: u32 = 0o644;
@@ -109,7 +110,7 @@ impl MeasurementLogs {
             log.file = Some(open_append(&path, MODE).map_err(|error| {
                 log.given_up = true;
                 (
-                    format!("Could not open {} : {}", path.display(), os_text(&error)),
+                    format!("Could not open {} : {}", path.display(), error_text(&error)),
                     true,
                 )
             })?);
@@ -135,7 +136,11 @@ impl MeasurementLogs {
             Err(error) => {
                 log.write_failed = true;
                 Err((
-                    format!("Could not write {} : {}", path.display(), os_text(&error)),
+                    format!(
+                        "Could not write {} : {}",
+                        path.display(),
+                        error_text(&error)
+                    ),
                     true,
                 ))
             }
@@ -165,15 +170,6 @@ pub fn open_append(path: &Path, mode: u32) -> std::io::Result<File> {
         .mode(mode)
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(path)
-}
-
-/// The text of an operating system error without the number that std adds.
-pub fn os_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

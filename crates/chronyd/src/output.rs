@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use discipline::journal::Severity;
 use discipline::time::RawTime;
 use os_linux::clock::raw_time;
+use os_linux::error_text;
 use os_linux::process::{ReadinessPipe, Severity as SyslogSeverity, Syslog};
 
 use crate::arguments::{THRESHOLD_DEBUG, THRESHOLD_INFO};
-use crate::measurement_logs::{open_append, os_text};
+use crate::measurement_logs::open_append;
 
 /// Longest message; the rest is cut.
 const MESSAGE_LENGTH_MAX: usize = 2047;
@@ -65,8 +66,9 @@ impl Output {
 
     /// Messages go to a file from now on. The error is the text of a fatal message.
     pub fn use_file(&mut self, path: &Path) -> Result<(), String> {
-        let file = open_append(path, LOG_FILE_MODE)
-            .map_err(|error| format!("Could not open {} : {}", path.display(), os_text(&error)))?;
+        let file = open_append(path, LOG_FILE_MODE).map_err(|error| {
+            format!("Could not open {} : {}", path.display(), error_text(&error))
+        })?;
         self.destination = Destination::File {
             path: path.to_owned(),
             file,

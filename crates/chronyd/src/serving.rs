@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
+use discipline::journal::Severity;
 use engine::engine::{Engine, Served};
 use engine::event::{Datagram, Socket, TimestampSource, TransmitReport};
 use engine::server::Responder;
@@ -61,8 +62,7 @@ impl Daemon {
             if let Err(error) = started {
                 let reason = os_linux::error_text(&error);
                 let text = format!("Could not start server thread : {reason}");
-                self.output
-                    .write(discipline::journal::Severity::Error, &text);
+                self.output.write(Severity::Error, &text);
                 return;
             }
         }
@@ -120,8 +120,7 @@ impl Daemon {
     pub(crate) fn take_forwarded(&mut self) {
         if self.serving.threads.take_ended() {
             let text = "A server thread ended unexpectedly, starting the threads anew";
-            self.output
-                .write(discipline::journal::Severity::Error, text);
+            self.output.write(Severity::Error, text);
             self.restart_server_threads();
         }
         let forwarded: Vec<Forwarded> = self.serving.threads.forwarded().collect();

@@ -199,10 +199,7 @@ impl Daemon {
         } = self;
         if let Some(signing) = signing {
             signing.exchange(&mut |client, signed| {
-                let payload = match client.socket {
-                    Socket::Ptp => engine.wrap_in_ptp(signed),
-                    _ => Payload::new(signed),
-                };
+                let payload = engine.framed(client.socket, Payload::new(signed));
                 // An answer that cannot be sent is lost, as on the network.
                 let _ = sockets.send(
                     support,

@@ -164,7 +164,7 @@ fn every_length_with_bytes_of_every_kind() {
     if !own_network() {
         return;
     }
-    let server = Server::start(&["local", "allow", "clientloglimit 100000"]);
+    let mut server = Server::start(&["local", "allow", "clientloglimit 100000"]);
     let mut random = Random::new(5);
     let mut sent = 0;
     let mut memory = Vec::new();
@@ -184,7 +184,7 @@ fn every_length_with_bytes_of_every_kind() {
             }
         }
         sent += flood.finish();
-        memory.push(server.memory_kib());
+        memory.push(server.process().resident_kib());
     }
     assert!(sent > 15_000);
     assert!(memory[1] <= memory[0] + GROWTH_MAX_KIB, "{memory:?} KiB");
@@ -376,7 +376,7 @@ fn many_addresses_fill_the_log_and_no_more() {
         return;
     }
     // 10 slots, of which a power of two is used: 64 records.
-    let server = Server::start(&["local", "allow", "clientloglimit 9600"]);
+    let mut server = Server::start(&["local", "allow", "clientloglimit 9600"]);
     let mut memory = Vec::new();
     let capacity = 64;
     for _ in 0..2 {
@@ -391,7 +391,7 @@ fn many_addresses_fill_the_log_and_no_more() {
             flood.send(&request.to_bytes(), Fate::Answered);
         }
         flood.finish();
-        memory.push(server.memory_kib());
+        memory.push(server.process().resident_kib());
     }
     assert!(memory[1] <= memory[0] + GROWTH_MAX_KIB, "{memory:?} KiB");
     let statistics = server.statistics();

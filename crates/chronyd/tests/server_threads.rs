@@ -14,9 +14,10 @@ use control_wire::{Request, SetTime, SingleOption, Subnet, Timespec};
 use ntp_wire::{Header, LeapIndicator, NtpTimestamp, Packet};
 use support::namespace::build_library;
 use support::network::{add_addresses, own_network};
+use support::ntp::{self, exchange};
 use support::recorded::now;
 use support::server::{ANSWER_TIMEOUT, Server};
-use support::{CHRONYD, Running, ntp, nts, wait_until};
+use support::{CHRONYD, Running, nts, wait_until};
 
 mod support;
 
@@ -80,21 +81,6 @@ fn client(host: [u8; 4]) -> UdpSocket {
     socket.connect("127.0.0.1:123").unwrap();
     socket.set_nonblocking(true).unwrap();
     socket
-}
-
-/// Sends until an answer comes: on a busy machine the kernel loses one now and then, and calls
-/// are interrupted.
-fn exchange(socket: &UdpSocket, request: &[u8]) -> [u8; 48] {
-    socket.set_nonblocking(false).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
-    wait_until("an answer", || {
-        let mut answer = [0; 48];
-        socket.send(request).ok()?;
-        socket.recv(&mut answer).ok()?;
-        Some(answer)
-    })
 }
 
 fn request() -> [u8; 48] {

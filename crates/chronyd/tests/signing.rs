@@ -7,8 +7,9 @@ use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use support::ntp::exchange;
 use support::ports::free_port;
-use support::{Running, uninterrupted, wait_until};
+use support::{Running, uninterrupted};
 
 mod support;
 
@@ -88,16 +89,10 @@ fn start(folder: &std::path::Path, more: &[&str]) -> (Running, UdpSocket) {
     running.wait_for("MS-SNTP authentication enabled");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
     // Until it serves.
     let mut plain = [0; 48];
     plain[0] = 0x23;
-    wait_until("plain answer", || {
-        socket.send(&plain).ok()?;
-        socket.recv(&mut [0; 100]).ok()
-    });
+    exchange(&socket, &plain);
     (running, socket)
 }
 

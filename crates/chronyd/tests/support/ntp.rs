@@ -17,14 +17,23 @@ pub(crate) fn wait_for_server(port: u16) {
     socket
         .connect((Ipv4Addr::LOCALHOST, port))
         .expect("connect");
-    let wait = Some(Duration::from_millis(100));
-    socket.set_read_timeout(wait).expect("timeout");
     let mut request = [0; 48];
     request[0] = 0x23;
-    wait_until("answers of the server", || {
-        socket.send(&request).ok()?;
-        socket.recv(&mut [0; 100]).ok()
-    });
+    exchange(&socket, &request);
+}
+
+/// Sends until an answer comes: the server may not be ready, and on a busy machine the kernel
+/// loses one now and then, and calls are interrupted.
+pub(crate) fn exchange(socket: &UdpSocket, request: &[u8]) -> [u8; 48] {
+    socket.set_nonblocking(false).expect("blocking");
+    let wait = Some(Duration::from_millis(500));
+    socket.set_read_timeout(wait).expect("timeout");
+    wait_until("an answer", || {
+        let mut answer = [0; 48];
+        socket.send(request).ok()?;
+        socket.recv(&mut answer).ok()?;
+        Some(answer)
+    })
 }
 
 /// A server on a port of its own; it ends when it is dropped.

@@ -83,15 +83,4 @@ impl Server {
             other => panic!("{other:?}"),
         }
     }
-
-    /// Its resident memory, KiB.
-    pub(crate) fn memory_kib(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.running.id()))
-            .expect("status of the process");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|rest| rest.split_whitespace().next());
-        number
-            .and_then(|number| number.parse().ok())
-            .expect("VmRSS")
-    }
 }

@@ -275,10 +275,7 @@ impl Engine {
                 Socket::Client(id)
             }
         };
-        let payload = match socket {
-            Socket::Ptp => self.wrap_in_ptp(transmission.payload.as_slice()),
-            _ => transmission.payload,
-        };
+        let payload = self.framed(socket, transmission.payload);
         self.actions.push_back(Action::Send(Box::new(Outgoing {
             socket,
             remote,
@@ -290,8 +287,15 @@ impl Engine {
         })));
     }
 
-    /// An NTP message as it is sent through a PTP socket.
-    pub fn wrap_in_ptp(&self, message: &[u8]) -> Payload {
+    /// An NTP message as it is sent through a socket: one of PTP wants a prefix.
+    pub fn framed(&self, socket: Socket, message: Payload) -> Payload {
+        match socket {
+            Socket::Ptp => self.wrap_in_ptp(message.as_slice()),
+            Socket::Server | Socket::Shared | Socket::Client(_) => message,
+        }
+    }
+
+    fn wrap_in_ptp(&self, message: &[u8]) -> Payload {
         let mut bytes = [0; crate::action::PACKET_MAX];
         let sequence = self.server_shared().next_ptp_sequence();
         // At most 1140 bytes.

@@ -67,6 +67,11 @@ impl Bench {
         self.now.raw = self.now.raw.plus(seconds);
         self.now.monotonic = self.now.monotonic.plus(seconds);
         self.engine.handle_wakeup(self.now);
+        self.run_timers();
+    }
+
+    /// Handles all that is due.
+    fn run_timers(&mut self) {
         while self
             .engine
             .poll_timeout()

@@ -82,13 +82,7 @@ fn reference_clocks_wait_for_the_initial_correction() {
         }
         bench.add(SourceKind::Server, "192.0.2.1", Origin::InitStepSlew);
         bench.engine.all_sources_added(bench.now);
-        while bench
-            .engine
-            .poll_timeout()
-            .is_some_and(|at| at <= bench.now.monotonic)
-        {
-            bench.engine.handle_timeout(bench.now);
-        }
+        bench.run_timers();
         let actions = bench.actions();
         let polls = |action: &&Action| matches!(action, Action::PollRefclock { .. });
         actions.iter().filter(polls).count()
